@@ -1,0 +1,26 @@
+//! The bundle: one tar archive that is also an OCI image layout. `spec/bundle.md` is normative.
+//!
+//! [`Contents`] is a catalog that was found sound, [`Layout`] the place of every byte that follows
+//! from it. [`Writer`] writes a bundle front to back; [`Stream`] reads one from a pipe and
+//! [`BundleFile`] at random; [`verify`](fn@verify) finds all that is wrong in one.
+
+mod catalog;
+mod contents;
+mod file;
+mod image_index;
+mod layout;
+mod stream;
+mod tar_header;
+mod verify;
+mod writer;
+
+pub use catalog::{BlobEntry, Catalog, FORMAT_VERSION, ManifestEntry, RepositoryEntry, TagEntry};
+pub use contents::{CatalogError, Contents};
+pub use file::BundleFile;
+pub use layout::{Entry, Layout};
+pub use stream::{OpenError, ReadError, Stream};
+pub use verify::{Finding, verify};
+pub use writer::{AppendError, Writer};
+
+/// Name of the file in the bundle that lists everything else.
+pub const CATALOG_NAME: &str = "bundle.json";

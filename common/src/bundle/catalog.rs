@@ -1,0 +1,124 @@
+//! The catalog, `bundle.json`: what is serialised, and nothing else.
+
+use std::collections::HashSet;
+
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+
+use crate::{Descriptor, Digest, Manifest, MediaType, Repository, Tag};
+
+/// The version of the bundle format that this code writes and the only one that it reads.
+pub const FORMAT_VERSION: u32 = 1;
+
+/// Everything that a bundle holds.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Catalog {
+    /// Version of the format, [`FORMAT_VERSION`].
+    pub format_version: u32,
+    /// Features that a reader must know to read the bundle; version 1 defines none.
+    pub required_features: Vec<String>,
+    /// Repositories in ascending order of their names (bytes).
+    pub repositories: Vec<RepositoryEntry>,
+    /// Manifests, each once, in order of first use; a child stands before every index that lists it.
+    pub manifests: Vec<ManifestEntry>,
+    /// All other blobs, each once: configs, then layers, in order of first use.
+    pub blobs: Vec<BlobEntry>,
+}
+
+/// A repository and its tags.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct RepositoryEntry {
+    /// Name in the source registry, without a host.
+    pub name: Repository,
+    /// Tags by the time of their last push, oldest first; tags of one time by name.
+    pub tags: Vec<TagEntry>,
+}
+
+/// A tag and what it points to.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct TagEntry {
+    /// The tag.
+    pub name: Tag,
+    /// Digest of its manifest.
+    pub digest: Digest,
+    /// When the tag was last pushed to the source registry.
+    pub pushed: Timestamp,
+}
+
+/// A manifest and what it refers to.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct ManifestEntry {
+    /// Digest of its bytes.
+    pub digest: Digest,
+    /// Size in bytes.
+    pub size: u64,
+    /// Media type under which it is pushed.
+    pub media_type: MediaType,
+    /// Its `artifactType`, if any.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub artifact_type: Option<MediaType>,
+    /// Its `subject`, if any; the bundle need not hold it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub subject: Option<Digest>,
+    /// Manifests that it lists, in its order, each once.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub manifests: Vec<Digest>,
+    /// Config and layers that the bundle holds, in its order, each once.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub blobs: Vec<Digest>,
+    /// Layers that are fetched from elsewhere (`urls`) and are not in the bundle.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub foreign: Vec<Digest>,
+}
+
+/// A config or a layer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct BlobEntry {
+    /// Digest of its bytes.
+    pub digest: Digest,
+    /// Size in bytes.
+    pub size: u64,
+}
+
+impl Catalog {
+    /// The bytes of `bundle.json`: JSON, indented by two blanks, with a line feed at the end.
+    #[must_use]
+    pub fn to_json(&self) -> Vec<u8> {
+        let mut json = serde_json::to_vec_pretty(self)
+            .expect("a catalog has text keys only and no fallible serialisation");
+        json.push(b'\n');
+        json
+    }
+}
+
+impl ManifestEntry {
+    /// Describes a manifest. `is_foreign` tells for a layer with `urls` whether its bytes are
+    /// elsewhere.
+    #[must_use]
+    pub fn describe(manifest: &Manifest, is_foreign: impl Fn(Digest) -> bool) -> Self {
+        let elsewhere = |blob: &Descriptor| blob.foreign && is_foreign(blob.digest);
+        let (foreign, blobs): (Vec<_>, Vec<_>) = manifest.blobs().iter().partition(|b| elsewhere(b));
+        Self {
+            digest: manifest.digest(),
+            size: manifest.raw().len() as u64,
+            media_type: manifest.media_type().clone(),
+            artifact_type: manifest.artifact_type().cloned(),
+            subject: manifest.subject(),
+            manifests: distinct(manifest.children()),
+            blobs: distinct(blobs),
+            foreign: distinct(foreign),
+        }
+    }
+}
+
+/// Digests in order of first appearance.
+fn distinct<'a>(descriptors: impl IntoIterator<Item = &'a Descriptor>) -> Vec<Digest> {
+    let mut seen = HashSet::new();
+    let digests = descriptors.into_iter().map(|descriptor| descriptor.digest);
+    digests.filter(|digest| seen.insert(*digest)).collect()
+}

@@ -1,0 +1,220 @@
+//! A catalog that was found sound, with the questions that both programs ask of it.
+
+use std::collections::{HashMap, HashSet};
+
+use super::catalog::{BlobEntry, Catalog, FORMAT_VERSION, ManifestEntry, TagEntry};
+use crate::{Digest, Repository, Tag};
+
+/// Why a catalog is refused.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum CatalogError {
+    /// Not a catalog at all.
+    #[error("bundle.json cannot be read: {0}")]
+    Malformed(String),
+    /// Written in another version of the format.
+    #[error("the bundle has format version {0}; this program reads version {FORMAT_VERSION}: use a newer one")]
+    Version(u64),
+    /// Needs a feature that this program does not know.
+    #[error("the bundle requires the feature `{0}`, which this program does not know: use a newer one")]
+    Feature(String),
+    /// Repositories or tags that are repeated or out of order.
+    #[error("the catalog lists {0} twice or out of order")]
+    Order(String),
+    /// A digest stands twice among manifests and blobs.
+    #[error("the catalog lists {0} twice")]
+    Twice(Digest),
+    /// A reference to something that the catalog does not list where it must.
+    #[error("the catalog refers to {to} from {from}, but does not list it {place}")]
+    Dangling {
+        /// The image or manifest that refers.
+        from: String,
+        /// What it refers to.
+        to: Digest,
+        /// Where it should stand.
+        place: &'static str,
+    },
+}
+
+/// A sound catalog: every reference in it leads to something that it lists.
+#[derive(Debug, Clone)]
+pub struct Contents {
+    catalog: Catalog,
+    positions: HashMap<Digest, usize>,
+}
+
+impl Contents {
+    /// Reads and checks the bytes of `bundle.json`.
+    ///
+    /// # Errors
+    /// [`CatalogError`]; version and features are judged first, so that a newer bundle is called
+    /// newer and not broken.
+    pub fn parse(json: &[u8]) -> Result<Self, CatalogError> {
+        #[derive(serde::Deserialize)]
+        #[serde(rename_all = "camelCase")]
+        struct Head {
+            format_version: u64,
+            #[serde(default)]
+            required_features: Vec<String>,
+        }
+        let malformed = |error: serde_json::Error| CatalogError::Malformed(error.to_string());
+        let head: Head = serde_json::from_slice(json).map_err(malformed)?;
+        if head.format_version != u64::from(FORMAT_VERSION) {
+            return Err(CatalogError::Version(head.format_version));
+        }
+        if let Some(feature) = head.required_features.into_iter().next() {
+            return Err(CatalogError::Feature(feature));
+        }
+        Self::new(serde_json::from_slice(json).map_err(malformed)?)
+    }
+
+    /// Checks a catalog.
+    ///
+    /// # Errors
+    /// [`CatalogError`] with the first thing that is wrong.
+    pub fn new(catalog: Catalog) -> Result<Self, CatalogError> {
+        let digests = catalog
+            .manifests
+            .iter()
+            .map(|manifest| manifest.digest)
+            .chain(catalog.blobs.iter().map(|blob| blob.digest));
+        let mut positions = HashMap::new();
+        for (position, digest) in digests.enumerate() {
+            if positions.insert(digest, position).is_some() {
+                return Err(CatalogError::Twice(digest));
+            }
+        }
+        let contents = Self { catalog, positions };
+        contents.check_manifests()?;
+        contents.check_repositories()?;
+        Ok(contents)
+    }
+
+    fn check_manifests(&self) -> Result<(), CatalogError> {
+        for (position, manifest) in self.catalog.manifests.iter().enumerate() {
+            let dangling = |to: &Digest, place| {
+                Err(CatalogError::Dangling { from: manifest.digest.to_string(), to: *to, place })
+            };
+            let precedes = |child: &Digest| self.positions.get(child).is_some_and(|p| *p < position);
+            if let Some(child) = manifest.manifests.iter().find(|child| !precedes(child)) {
+                return dangling(child, "before it");
+            }
+            let listed = |blob: &Digest| self.positions.contains_key(blob);
+            if let Some(blob) = manifest.blobs.iter().find(|blob| !listed(blob)) {
+                return dangling(blob, "at all");
+            }
+        }
+        Ok(())
+    }
+
+    fn check_repositories(&self) -> Result<(), CatalogError> {
+        let repositories = &self.catalog.repositories;
+        if let Some(pair) = repositories.windows(2).find(|pair| pair[0].name >= pair[1].name) {
+            return Err(CatalogError::Order(format!("repository {}", pair[1].name)));
+        }
+        for repository in repositories {
+            let key = |tag: &TagEntry| (tag.pushed, tag.name.clone());
+            let name = |tag: &TagEntry| format!("{}:{}", repository.name, tag.name);
+            if let Some(pair) = repository.tags.windows(2).find(|p| key(&p[0]) >= key(&p[1])) {
+                return Err(CatalogError::Order(name(&pair[1])));
+            }
+            let mut names = HashSet::new();
+            if let Some(tag) = repository.tags.iter().find(|tag| !names.insert(&tag.name)) {
+                return Err(CatalogError::Order(name(tag)));
+            }
+            if let Some(tag) = repository.tags.iter().find(|tag| self.manifest(tag.digest).is_none())
+            {
+                let place = "among the manifests";
+                return Err(CatalogError::Dangling { from: name(tag), to: tag.digest, place });
+            }
+        }
+        Ok(())
+    }
+
+    /// The catalog.
+    #[must_use]
+    pub fn catalog(&self) -> &Catalog {
+        &self.catalog
+    }
+
+    /// Every image: repository and tag, in the order in which they are to be loaded.
+    pub fn images(&self) -> impl Iterator<Item = (&Repository, &TagEntry)> {
+        self.catalog
+            .repositories
+            .iter()
+            .flat_map(|repository| repository.tags.iter().map(|tag| (&repository.name, tag)))
+    }
+
+    /// Every image as (repository, tag, its manifest), sorted by repository and tag: the list of
+    /// images that people keep as the proof that nothing was lost.
+    #[must_use]
+    pub fn list(&self) -> Vec<(&Repository, &Tag, &ManifestEntry)> {
+        let mut list: Vec<_> = self
+            .images()
+            .filter_map(|(repository, tag)| {
+                self.manifest(tag.digest).map(|manifest| (repository, &tag.name, manifest))
+            })
+            .collect();
+        list.sort_by_key(|(repository, tag, _)| (*repository, *tag));
+        list
+    }
+
+    /// How many images there are.
+    #[must_use]
+    pub fn image_count(&self) -> usize {
+        self.catalog.repositories.iter().map(|repository| repository.tags.len()).sum()
+    }
+
+    /// Position among all entries of the archive: manifests first, then blobs.
+    #[must_use]
+    pub fn position(&self, digest: Digest) -> Option<usize> {
+        self.positions.get(&digest).copied()
+    }
+
+    /// The manifest with this digest.
+    #[must_use]
+    pub fn manifest(&self, digest: Digest) -> Option<&ManifestEntry> {
+        self.catalog.manifests.get(self.position(digest)?)
+    }
+
+    /// Digest and size of all entries in the order of the archive.
+    pub fn entries(&self) -> impl Iterator<Item = BlobEntry> {
+        let manifests = self.catalog.manifests.iter();
+        manifests
+            .map(|manifest| BlobEntry { digest: manifest.digest, size: manifest.size })
+            .chain(self.catalog.blobs.iter().copied())
+    }
+
+    /// The manifests that an image consists of, each once, children before their index and the
+    /// tagged one last.
+    #[must_use]
+    pub fn closure(&self, root: Digest) -> Vec<&ManifestEntry> {
+        let mut wanted = vec![root];
+        let mut seen = HashSet::new();
+        while let Some(digest) = wanted.pop() {
+            if let Some(position) = self.position(digest)
+                && seen.insert(position)
+            {
+                wanted.extend(&self.catalog.manifests[position].manifests);
+            }
+        }
+        let mut positions: Vec<usize> = seen.into_iter().collect();
+        // Children stand before their parents in the catalog, so its order is the order wanted.
+        positions.sort_unstable();
+        positions.into_iter().map(|position| &self.catalog.manifests[position]).collect()
+    }
+
+    /// The images, as `REPOSITORY:TAG`, that need this manifest or blob.
+    #[must_use]
+    pub fn images_with(&self, digest: Digest) -> Vec<String> {
+        let mut affected = HashSet::from([digest]);
+        for manifest in &self.catalog.manifests {
+            if manifest.manifests.iter().chain(&manifest.blobs).any(|d| affected.contains(d)) {
+                affected.insert(manifest.digest);
+            }
+        }
+        self.images()
+            .filter(|(_, tag)| affected.contains(&tag.digest))
+            .map(|(repository, tag)| format!("{repository}:{}", tag.name))
+            .collect()
+    }
+}

@@ -1,0 +1,72 @@
+//! Media types and descriptors (OCI image specification, descriptor.md).
+
+use std::fmt;
+
+use serde::{Deserialize, Serialize};
+
+use crate::Digest;
+
+/// The media types that decide how something is read or named.
+pub mod kinds {
+    /// Docker image manifest, schema 2.
+    pub const DOCKER_MANIFEST: &str = "application/vnd.docker.distribution.manifest.v2+json";
+    /// Docker manifest list.
+    pub const DOCKER_LIST: &str = "application/vnd.docker.distribution.manifest.list.v2+json";
+    /// Docker image manifest, schema 1.
+    pub const DOCKER_SCHEMA1: &str = "application/vnd.docker.distribution.manifest.v1+json";
+    /// OCI image manifest.
+    pub const OCI_MANIFEST: &str = "application/vnd.oci.image.manifest.v1+json";
+    /// OCI image index.
+    pub const OCI_INDEX: &str = "application/vnd.oci.image.index.v1+json";
+}
+
+/// A media type, kept as it was written.
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct MediaType(String);
+
+impl MediaType {
+    /// The media type as text.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl From<&str> for MediaType {
+    fn from(text: &str) -> Self {
+        Self(text.to_owned())
+    }
+}
+
+impl From<String> for MediaType {
+    fn from(text: String) -> Self {
+        Self(text)
+    }
+}
+
+impl fmt::Display for MediaType {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl fmt::Debug for MediaType {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+/// What a manifest says of a blob or of another manifest.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Descriptor {
+    /// Media type; empty where the manifest gives none.
+    pub media_type: MediaType,
+    /// Digest of the bytes.
+    pub digest: Digest,
+    /// Size in bytes as the manifest declares it; registries do not check it.
+    pub size: u64,
+    /// Whether the bytes are fetched from `urls` elsewhere and may be absent here
+    /// (foreign or non-distributable layers).
+    pub foreign: bool,
+}
