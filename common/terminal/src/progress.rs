@@ -1,0 +1,171 @@
+//! Two ways to show progress: a bar for a terminal, lines for a log.
+
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::{Duration, Instant};
+
+use indicatif::{BinaryBytes, HumanCount, HumanDuration, ProgressBar, ProgressStyle};
+use tranship_common::Progress;
+
+use crate::terminal::stderr_line;
+
+/// A log gets a line at most this often.
+const LINE_INTERVAL: Duration = Duration::from_secs(10);
+
+/// A bar that redraws itself on a terminal.
+pub(crate) struct Bar {
+    bar: ProgressBar,
+    images: AtomicU64,
+    images_total: AtomicU64,
+}
+
+impl Bar {
+    pub(crate) fn new() -> Self {
+        let bar = ProgressBar::no_length();
+        Self { bar, images: AtomicU64::new(0), images_total: AtomicU64::new(0) }
+    }
+
+    fn show_images(&self) {
+        let (done, total) =
+            (self.images.load(Ordering::Relaxed), self.images_total.load(Ordering::Relaxed));
+        if total > 0 {
+            self.bar.set_message(format!("{} of {} images", HumanCount(done), HumanCount(total)));
+        }
+    }
+}
+
+impl Drop for Bar {
+    fn drop(&mut self) {
+        self.bar.finish_and_clear();
+    }
+}
+
+impl Progress for Bar {
+    fn begin(&self, stage: &'static str, bytes: u64, images: u64) {
+        let template = match bytes {
+            0 => "{prefix} {spinner} {elapsed} {msg}",
+            _ => "{prefix} {wide_bar} {binary_bytes} of {binary_total_bytes}, {msg}, {binary_bytes_per_sec}, {eta} left",
+        };
+        self.bar.reset();
+        self.bar.set_style(
+            ProgressStyle::with_template(template).expect("the template is a constant"),
+        );
+        self.bar.set_prefix(stage);
+        self.bar.set_message("");
+        self.bar.set_length(bytes);
+        self.bar.enable_steady_tick(Duration::from_millis(200));
+        self.images.store(0, Ordering::Relaxed);
+        self.images_total.store(images, Ordering::Relaxed);
+        self.show_images();
+    }
+
+    fn add_bytes(&self, bytes: u64) {
+        self.bar.inc(bytes);
+    }
+
+    fn take_back_bytes(&self, bytes: u64) {
+        self.bar.dec(bytes);
+    }
+
+    fn add_images(&self, images: u64) {
+        self.images.fetch_add(images, Ordering::Relaxed);
+        self.show_images();
+    }
+
+    fn say(&self, text: &str) {
+        self.bar.suspend(|| stderr_line(text));
+    }
+}
+
+/// A line at intervals, for logs and files.
+pub(crate) struct Lines(Mutex<Stage>);
+
+struct Stage {
+    name: &'static str,
+    bytes: u64,
+    bytes_total: u64,
+    images: u64,
+    images_total: u64,
+    begun: Instant,
+    last_line: Instant,
+}
+
+impl Lines {
+    pub(crate) fn new() -> Self {
+        let now = Instant::now();
+        Self(Mutex::new(Stage {
+            name: "",
+            bytes: 0,
+            bytes_total: 0,
+            images: 0,
+            images_total: 0,
+            begun: now,
+            last_line: now,
+        }))
+    }
+
+    fn update(&self, change: impl FnOnce(&mut Stage)) {
+        // A panic elsewhere must not silence the progress: the numbers are good all the same.
+        let mut stage = self.0.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+        change(&mut stage);
+        if stage.last_line.elapsed() >= LINE_INTERVAL {
+            stage.last_line = Instant::now();
+            stderr_line(&stage.line());
+        }
+    }
+}
+
+impl Stage {
+    fn line(&self) -> String {
+        let seconds = self.begun.elapsed().as_secs_f64().max(0.001);
+        let rate = self.bytes as f64 / seconds;
+        let mut line = format!("{}: {}", self.name, BinaryBytes(self.bytes));
+        if self.bytes_total > 0 {
+            line += &format!(" of {}", BinaryBytes(self.bytes_total));
+        }
+        if self.images_total > 0 {
+            let (done, total) = (HumanCount(self.images), HumanCount(self.images_total));
+            line += &format!(", {done} of {total} images");
+        }
+        line += &format!(", {}/s", BinaryBytes(rate as u64));
+        if self.bytes_total > self.bytes && rate >= 1.0 {
+            let left = (self.bytes_total - self.bytes) as f64 / rate;
+            line += &format!(", {} left", HumanDuration(Duration::from_secs(left as u64)));
+        }
+        line
+    }
+}
+
+impl Progress for Lines {
+    fn begin(&self, stage: &'static str, bytes: u64, images: u64) {
+        self.update(|state| {
+            let now = Instant::now();
+            let last_line = state.last_line;
+            *state = Stage {
+                name: stage,
+                bytes: 0,
+                bytes_total: bytes,
+                images: 0,
+                images_total: images,
+                begun: now,
+                last_line,
+            };
+        });
+    }
+
+    fn add_bytes(&self, bytes: u64) {
+        self.update(|stage| stage.bytes += bytes);
+    }
+
+    fn take_back_bytes(&self, bytes: u64) {
+        self.update(|stage| stage.bytes = stage.bytes.saturating_sub(bytes));
+    }
+
+    fn add_images(&self, images: u64) {
+        self.update(|stage| stage.images += images);
+    }
+
+    fn say(&self, text: &str) {
+        stderr_line(text);
+    }
+}

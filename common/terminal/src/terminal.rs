@@ -1,0 +1,118 @@
+//! Standard output and standard error, and the options that decide what goes there.
+
+use std::io::{self, IsTerminal, Write};
+use std::sync::Arc;
+
+use indicatif::HumanCount;
+use tracing_subscriber::filter::LevelFilter;
+use tranship_common::{Progress, Silent};
+
+use crate::progress::{Bar, Lines};
+
+/// How much is told on the way.
+#[derive(Debug, Clone, Copy, clap::Args)]
+pub struct Verbosity {
+    /// Show no progress and no messages but errors
+    #[arg(short, long, global = true, conflicts_with = "verbose")]
+    quiet: bool,
+    /// Tell more on standard error; twice: every request
+    #[arg(short, long, global = true, action = clap::ArgAction::Count)]
+    verbose: u8,
+}
+
+impl Verbosity {
+    /// Sets up standard error accordingly; once per process.
+    #[must_use]
+    pub fn terminal(self) -> Terminal {
+        let level = match self.verbose {
+            0 => LevelFilter::WARN,
+            1 => LevelFilter::INFO,
+            _ => LevelFilter::DEBUG,
+        };
+        let level = if self.quiet { LevelFilter::ERROR } else { level };
+        tracing_subscriber::fmt()
+            .with_max_level(level)
+            .with_target(false)
+            .with_writer(io::stderr)
+            .with_ansi(io::stderr().is_terminal())
+            .init();
+        Terminal { quiet: self.quiet }
+    }
+}
+
+/// Where a command's results, messages and progress go.
+#[derive(Debug, Clone, Copy)]
+pub struct Terminal {
+    quiet: bool,
+}
+
+impl Terminal {
+    /// Prints a result on standard output. That nobody reads any more is no error.
+    ///
+    /// # Errors
+    /// As for writing, a full disk for instance.
+    pub fn result(&self, text: &str) -> io::Result<()> {
+        let mut out = io::stdout().lock();
+        match out.write_all(text.as_bytes()).and_then(|()| out.flush()) {
+            Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
+            other => other,
+        }
+    }
+
+    /// Prints a message for the person on standard error, unless it is to be quiet.
+    pub fn message(&self, text: &str) {
+        if !self.quiet {
+            stderr_line(text);
+        }
+    }
+
+    /// Prints something that is wrong on standard error, always.
+    pub fn problem(&self, text: &str) {
+        stderr_line(text);
+    }
+
+    /// What shows that work goes on: a bar on a terminal, lines at intervals elsewhere.
+    #[must_use]
+    pub fn progress(&self) -> Arc<dyn Progress> {
+        if self.quiet {
+            Arc::new(Silent)
+        } else if io::stderr().is_terminal() {
+            Arc::new(Bar::new())
+        } else {
+            Arc::new(Lines::new())
+        }
+    }
+}
+
+/// An error that ends the program.
+pub(crate) fn error_line(text: &str) {
+    stderr_line(&format!("error: {text}"));
+}
+
+/// Writes a line to standard error; where that is gone, nobody is left to tell.
+pub(crate) fn stderr_line(text: &str) {
+    let _ = writeln!(io::stderr().lock(), "{text}");
+}
+
+/// A count with its noun: `1 tag`, `5,000 tags`.
+#[must_use]
+pub fn quantity(count: u64, noun: &str) -> String {
+    let plural = match (count, noun.strip_suffix('y')) {
+        (1, _) => noun.to_owned(),
+        (_, Some(stem)) => format!("{stem}ies"),
+        (_, None) => format!("{noun}s"),
+    };
+    format!("{} {plural}", HumanCount(count))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn counts_in_words() {
+        assert_eq!(quantity(1, "repository"), "1 repository");
+        assert_eq!(quantity(0, "tag"), "0 tags");
+        assert_eq!(quantity(5000, "repository"), "5,000 repositories");
+    }
+}

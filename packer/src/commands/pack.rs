@@ -1,0 +1,185 @@
+//! `packer pack`: writes a bundle, or tells what it would be.
+
+use std::fs;
+use std::io::{self, BufWriter, Write};
+use std::num::NonZero;
+use std::path::Path;
+use std::thread::available_parallelism;
+
+use anyhow::{Context, bail};
+use indicatif::BinaryBytes;
+use tranship_common::{Digest, Progress, StagedFile};
+use tranship_terminal::{Exit, Terminal, quantity};
+
+use crate::cli::Pack;
+use crate::finding::Finding;
+use crate::pack::{PackError, find_damage, pack};
+use crate::plan::{Plan, Totals};
+use crate::report::Report;
+use crate::scan::Scan;
+use crate::storage::{Storage, Usage};
+
+pub(crate) fn run(options: &Pack, terminal: Terminal) -> anyhow::Result<Exit> {
+    let storage = Storage::locate(&options.storage.folder)?;
+    let usage = Usage::measure(&storage);
+    let progress = terminal.progress();
+    let jobs = options.jobs.map_or_else(|| available_parallelism().map_or(1, NonZero::get), NonZero::get);
+    let mut run = Run { options, terminal, storage, usage, jobs, progress: &*progress };
+
+    let scan = Scan::new(&run.storage, run.progress);
+    let outcome = run.pack_whole_images(scan)?;
+    drop(progress);
+
+    if let Some(path) = &options.report {
+        let report = outcome.report().to_json()?;
+        fs::write(path, report).with_context(|| format!("cannot write {}", path.display()))?;
+    }
+    outcome.findings().iter().for_each(|finding| terminal.problem(&format!("broken: {finding}")));
+    let broken: usize = outcome.findings().iter().map(|finding| finding.images.len()).sum();
+    if broken > 0 && !options.skip_broken {
+        bail!(
+            "{} cannot be packed whole, so nothing was written; repair the storage, or leave \
+             them out with --skip-broken",
+            quantity(broken as u64, "image")
+        );
+    }
+    let summary = outcome.summary(options)?;
+    // With `-o -` standard output carries the bundle.
+    if options.output == Path::new("-") && !options.dry_run {
+        terminal.message(summary.trim_end());
+    } else {
+        terminal.result(&summary)?;
+    }
+    Ok(if broken > 0 { Exit::Partial } else { Exit::Done })
+}
+
+struct Run<'a> {
+    options: &'a Pack,
+    terminal: Terminal,
+    storage: Storage,
+    usage: Usage,
+    jobs: usize,
+    progress: &'a dyn Progress,
+}
+
+/// What was planned and, unless it was a dry run or something is broken, written.
+struct Outcome {
+    plan: Plan,
+    scan: Scan,
+    bundle: Option<Digest>,
+}
+
+impl Run<'_> {
+    /// Packs what is whole. When a blob's bytes turn out to be damaged on the way, the images
+    /// that need it are broken too: with --skip-broken the others are packed in a second go.
+    fn pack_whole_images(&mut self, mut scan: Scan) -> anyhow::Result<Outcome> {
+        let to_pipe = self.options.output == Path::new("-");
+        // What went down a pipe cannot be taken back, so it is checked beforehand.
+        if to_pipe && self.options.skip_broken && !self.options.dry_run {
+            let plan = Plan::new(&scan, self.usage);
+            self.progress.begin("checking", plan.totals.bytes, 0);
+            scan.exclude(find_damage(&self.storage, &plan.layout, self.jobs, self.progress)?);
+        }
+        loop {
+            let plan = Plan::new(&scan, self.usage);
+            let stop = !scan.findings.is_empty() && !self.options.skip_broken;
+            if stop || self.options.dry_run {
+                return Ok(Outcome { plan, scan, bundle: None });
+            }
+            self.progress.begin("packing", plan.totals.bytes, 0);
+            match self.write(&plan) {
+                Ok(digest) => return Ok(Outcome { plan, scan, bundle: Some(digest) }),
+                Err(PackError::Broken(broken)) if to_pipe => {
+                    scan.exclude(broken);
+                    for finding in &scan.findings {
+                        self.terminal.problem(&format!("broken: {finding}"));
+                    }
+                    bail!("the storage is damaged, so the bundle on standard output is incomplete");
+                }
+                Err(PackError::Broken(broken)) => scan.exclude(broken),
+                Err(error) => {
+                    let path = self.options.output.display();
+                    return Err(anyhow::Error::new(error).context(format!("packing to {path}")));
+                }
+            }
+        }
+    }
+
+    fn write(&self, plan: &Plan) -> Result<Digest, PackError> {
+        let pack_to = |out: &mut dyn Write| {
+            pack(&self.storage, &plan.layout, out, self.jobs, self.progress)
+        };
+        if self.options.output == Path::new("-") {
+            return pack_to(&mut io::stdout().lock());
+        }
+        let staged = StagedFile::create(&self.options.output).map_err(PackError::Write)?;
+        let mut out = BufWriter::with_capacity(1 << 20, staged.file());
+        let digest = pack_to(&mut out)?;
+        out.flush().map_err(PackError::Write)?;
+        drop(out);
+        staged.commit().and_then(|()| self.write_checksum(digest)).map_err(PackError::Write)?;
+        Ok(digest)
+    }
+
+    /// Writes NAME.sha256 in the format of coreutils.
+    fn write_checksum(&self, digest: Digest) -> io::Result<()> {
+        let name = self.options.output.file_name().unwrap_or_default();
+        let mut checksum_name = name.to_owned();
+        checksum_name.push(".sha256");
+        let staged = StagedFile::create(&self.options.output.with_file_name(checksum_name))?;
+        let mut line = format!("{}  ", digest.hex()).into_bytes();
+        line.extend_from_slice(name.as_encoded_bytes());
+        line.push(b'\n');
+        staged.file().write_all(&line)?;
+        staged.commit()
+    }
+}
+
+impl Outcome {
+    fn findings(&self) -> &[Finding] {
+        &self.scan.findings
+    }
+
+    fn report(&self) -> Report<'_> {
+        Report::new(&self.plan.contents, &self.plan.totals, &self.scan.findings, self.bundle)
+    }
+
+    fn summary(&self, options: &Pack) -> anyhow::Result<String> {
+        if options.json {
+            return Ok(self.report().to_json()?);
+        }
+        let Totals {
+            repositories,
+            tags,
+            manifests,
+            blobs,
+            bytes,
+            bytes_without_deduplication,
+            bundle_bytes,
+            storage_bytes,
+            storage_garbage_bytes,
+        } = self.plan.totals;
+        let verb = if options.dry_run { "would pack" } else { "packed" };
+        let mut text = format!(
+            "{verb} {} of {}: {}, {}, {}\n",
+            quantity(tags, "tag"),
+            quantity(repositories, "repository"),
+            quantity(manifests, "manifest"),
+            quantity(blobs, "blob"),
+            BinaryBytes(bytes),
+        );
+        text += &format!(
+            "deduplication saves {}; {} of the storage's {} is not tagged and stays behind\n",
+            BinaryBytes(bytes_without_deduplication - bytes),
+            BinaryBytes(storage_garbage_bytes),
+            BinaryBytes(storage_bytes),
+        );
+        text += &match self.bundle {
+            None => format!("the bundle will have {bundle_bytes} bytes\n"),
+            Some(digest) => {
+                format!("{}: {bundle_bytes} bytes, {digest}\n", options.output.display())
+            }
+        };
+        Ok(text)
+    }
+}
