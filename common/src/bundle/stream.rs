@@ -58,6 +58,12 @@ pub enum ReadError {
         /// What is wrong there.
         what: &'static str,
     },
+    /// The bundle ends here or before.
+    #[error("the bundle is cut off at or before byte {offset}; copy it again")]
+    CutOff {
+        /// Where, in bytes from the start.
+        offset: u64,
+    },
     /// The entry's bytes are not what its digest says.
     #[error("the bundle is damaged at byte {offset}")]
     Blob {
@@ -79,8 +85,19 @@ pub enum ReadError {
 }
 
 impl ReadError {
+    /// Whether what stands behind the damage can still be read.
+    #[must_use]
+    pub fn can_read_on(&self) -> bool {
+        match self {
+            Self::Damaged { .. } => true,
+            Self::Blob { source, .. } => !matches!(source, VerifyError::Short { .. }),
+            Self::CutOff { .. } | Self::Io { .. } => false,
+        }
+    }
+
     /// Sorts an error of reading the blob at `offset`: damage is told from a failing disk.
-    pub(super) fn from_io(offset: u64, error: io::Error) -> Self {
+    #[must_use]
+    pub fn from_io(offset: u64, error: io::Error) -> Self {
         match error.get_ref().and_then(|inner| inner.downcast_ref::<VerifyError>()) {
             Some(damage) => Self::Blob { offset, source: damage.clone() },
             None => Self::Io { offset, source: error },
@@ -146,7 +163,8 @@ impl<R: Read> Stream<R> {
     }
 
     /// Hands the next entry's bytes to `take`, which must read to the end, or `None` at the end of
-    /// the archive. What `take` has seen is good only when this returns without an error.
+    /// the archive. What `take` has seen is good only when this returns without an error. After an
+    /// error that [can be read on](ReadError::can_read_on) from, the entry behind it comes next.
     ///
     /// # Errors
     /// [`ReadError`] when the bundle is damaged, cut off or cannot be read.
@@ -159,15 +177,20 @@ impl<R: Read> Stream<R> {
             return Ok(None);
         };
         self.next += 1;
-        self.expect(entry.header_offset, &entry.header(), "the tar header is not the expected one")?;
-        let blob = (&mut self.input).take(entry.size);
-        let mut verified = Verified::new(blob, entry.digest, entry.size);
-        let taken = take(entry, &mut verified)
-            .map_err(|error| ReadError::from_io(entry.offset, error))?;
-        let end = entry.offset + entry.size;
+        let what = "the tar header is wrong";
+        let header = match self.expect(entry.header_offset, &entry.header(), what) {
+            Err(error) if !error.can_read_on() => return Err(error),
+            other => other,
+        };
+        let mut blob = (&mut self.input).take(entry.size);
+        let mut verified = Verified::new(&mut blob, entry.digest, entry.size);
+        let taken = take(entry, &mut verified);
+        io::copy(&mut blob, &mut io::sink())
+            .map_err(|source| ReadError::Io { offset: entry.offset, source })?;
         let zeros = vec![0; padding(entry.size) as usize];
-        self.expect(end, &zeros, "the padding is not zero")?;
-        Ok(Some(taken))
+        let padding = self.expect(entry.offset + entry.size, &zeros, "the padding is not zero");
+        let taken = taken.map_err(|error| ReadError::from_io(entry.offset, error))?;
+        header.and(padding).map(|()| Some(taken))
     }
 
     fn expect_end(&mut self) -> Result<(), ReadError> {
@@ -189,7 +212,7 @@ impl<R: Read> Stream<R> {
             Ok(()) if got == want => Ok(()),
             Ok(()) => Err(ReadError::Damaged { offset, what }),
             Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => {
-                Err(ReadError::Damaged { offset, what: "the bundle is cut off" })
+                Err(ReadError::CutOff { offset })
             }
             Err(source) => Err(ReadError::Io { offset, source }),
         }

@@ -110,6 +110,7 @@ fn in_words(error: &ReadError) -> String {
         ReadError::Blob { source, .. } => source.to_string(),
         ReadError::Io { source, .. } => format!("cannot be read: {source}"),
         ReadError::Damaged { what, .. } => (*what).to_owned(),
+        ReadError::CutOff { .. } => "the bundle is cut off".to_owned(),
     }
 }
 

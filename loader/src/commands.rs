@@ -1,0 +1,22 @@
+//! The commands, one file each.
+
+pub(crate) mod check;
+pub(crate) mod list;
+pub(crate) mod load;
+pub(crate) mod verify;
+
+use std::path::Path;
+
+use anyhow::{Context, Result};
+use tranship_common::bundle::BundleFile;
+
+/// Opens a bundle file; its front is checked.
+fn open(path: &Path) -> Result<BundleFile> {
+    BundleFile::open(path).with_context(|| path.display().to_string())
+}
+
+/// Runs what waits for the network. One thread does: the registry is the slower side by far, and
+/// disks are read and hashed on threads of their own.
+fn block_on<T>(work: impl Future<Output = Result<T>>) -> Result<T> {
+    tokio::runtime::Builder::new_current_thread().enable_all().build()?.block_on(work)
+}

@@ -1,0 +1,129 @@
+//! `loader load`: brings a bundle into the target.
+
+use std::fs;
+use std::path::Path;
+use std::rc::Rc;
+use std::time::Instant;
+
+use anyhow::{Context, Result, bail};
+use indicatif::{BinaryBytes, HumanDuration};
+use tokio::signal::unix::{SignalKind, signal};
+use tokio::sync::Mutex;
+use tranship_terminal::{Exit, Terminal, quantity};
+
+use crate::cargo::Bundle;
+use crate::cli::Load;
+use crate::connect::{connect, retry_policy};
+use crate::report::Report;
+use crate::survey::Surveyor;
+use crate::transfer::{Counts, Tally, Transfer};
+use crate::work::{Status, Work};
+
+pub(crate) fn run(options: &Load, terminal: Terminal) -> Result<Exit> {
+    if options.bundle == Path::new("-") && options.connection.password_stdin {
+        bail!("standard input cannot be both the bundle and the password: use --password-file");
+    }
+    let registry = Rc::new(connect(&options.connection, terminal)?);
+    let begun = Instant::now();
+    let bundle = Bundle::open(&options.bundle)?;
+    let (work, counts, damage) =
+        super::block_on(transfer(options, terminal, bundle, Rc::clone(&registry)))?;
+
+    let (target, requests) = (registry.target().to_string(), registry.requests());
+    let report = Report::new(target, &work, counts, requests, begun.elapsed().as_secs_f64());
+    if let Some(path) = &options.report {
+        fs::write(path, report.to_json()?)
+            .with_context(|| format!("cannot write {}", path.display()))?;
+    }
+    for image in work.images() {
+        if let Status::Failed(reason) = &image.status {
+            let repository = work.repository(image.repository);
+            terminal.problem(&format!("failed: {repository}:{}: {reason}", image.tag));
+        }
+    }
+    let tally = Tally::of(&work);
+    if options.json {
+        terminal.result(&report.to_json()?)?;
+    } else {
+        let took = HumanDuration(begun.elapsed());
+        let summary = format!(
+            "{} loaded, {} already there, {} failed\n\
+             {} uploaded ({}), {} mounted, {} requests, {took}\n",
+            quantity(tally.loaded, "image"),
+            tally.present,
+            tally.failed,
+            quantity(counts.uploaded_blobs, "blob"),
+            BinaryBytes(counts.uploaded_bytes),
+            counts.mounted_blobs,
+            requests,
+        );
+        terminal.result(&summary)?;
+    }
+    if let Some(damage) = damage {
+        bail!(damage);
+    }
+    Ok(match tally {
+        Tally { failed: 0, .. } => Exit::Done,
+        Tally { loaded: 0, present: 0, .. } => Exit::Failed,
+        _ => Exit::Partial,
+    })
+}
+
+/// Asks the target what it has, then sends what is missing. Also returns what is wrong with a
+/// bundle that came through a pipe, beyond the images that it cost.
+async fn transfer(
+    options: &Load,
+    terminal: Terminal,
+    bundle: Bundle,
+    registry: Rc<crate::registry::Registry>,
+) -> Result<(Work, Counts, Option<String>)> {
+    let progress = terminal.progress();
+    registry.ping().await.with_context(|| format!("asking {}", registry.target()))?;
+    let (retry, jobs) = (retry_policy(&options.connection), options.connection.jobs.get());
+    let surveyor = Surveyor {
+        registry: &registry,
+        contents: bundle.contents(),
+        retry,
+        jobs,
+        progress: &*progress,
+    };
+    let found = surveyor.images().await?;
+    let mut work = Work::new(bundle.contents(), &found);
+    let wanted = work.wanted();
+    let sizes = bundle.contents().entries().filter(|entry| wanted.contains(&entry.digest));
+    let images = work.images().iter().filter(|image| image.status == Status::Pending).count();
+    progress.begin("loading", sizes.map(|entry| entry.size).sum(), images as u64);
+
+    let cargo = Rc::new(Mutex::new(bundle.into_cargo(wanted)));
+    let stop = interrupted(terminal)?;
+    let transfer = Transfer { registry, retry, jobs, progress };
+    let counts = transfer.run(&mut work, &cargo, stop).await;
+    let damage = cargo.lock().await.finish().await.err();
+    Ok((work, counts, damage.map(|error| format!("{:#}", anyhow::Error::new(error)))))
+}
+
+/// Completes at the first Ctrl-C or SIGTERM. The second ends the program at once: whatever it
+/// leaves behind, the next run deals with.
+fn interrupted(terminal: Terminal) -> Result<impl Future<Output = ()>> {
+    let mut interrupt = signal(SignalKind::interrupt())?;
+    let mut terminate = signal(SignalKind::terminate())?;
+    Ok(async move {
+        tokio::select! {
+            _ = interrupt.recv() => {}
+            _ = terminate.recv() => {}
+        }
+        terminal.message("stopping: what is under way is finished; again to stop at once");
+        tokio::spawn(async move {
+            tokio::select! {
+                _ = interrupt.recv() => {}
+                _ = terminate.recv() => {}
+            }
+            end_at_once();
+        });
+    })
+}
+
+#[expect(clippy::exit, reason = "there is nothing to clean up, and the user asked twice")]
+fn end_at_once() {
+    std::process::exit(130);
+}

@@ -1,0 +1,62 @@
+//! From the options of the command line to a registry that answers and lets us in.
+
+use std::env;
+use std::fs::File;
+use std::io;
+use std::time::Duration;
+
+use anyhow::{Context, Result, bail};
+use tranship_terminal::Terminal;
+
+use crate::cli::Connection;
+use crate::registry::{
+    Credentials, Registry, Target, Tls, from_auth_files, http_client, password_from,
+};
+use crate::retry::RetryPolicy;
+
+/// Sets up the registry's client; nothing is sent yet.
+pub(crate) fn connect(options: &Connection, terminal: Terminal) -> Result<Registry> {
+    let target = Target::parse(&options.to, options.plain_http)?;
+    if options.insecure_skip_tls_verify {
+        terminal.message("warning: the registry's certificate is not checked");
+    }
+    let tls = Tls {
+        ca_file: options.ca_file.clone(),
+        client_certificate: options.client_cert.clone().zip(options.client_key.clone()),
+        skip_verify: options.insecure_skip_tls_verify,
+    };
+    let http = http_client(&target, &tls)?;
+    let credentials = credentials(options, &target.authority())?;
+    Ok(Registry::new(http, target, credentials, Duration::from_secs(options.timeout.get())))
+}
+
+/// When requests are repeated.
+pub(crate) fn retry_policy(options: &Connection) -> RetryPolicy {
+    let mut policy = RetryPolicy::default();
+    if let Some(milliseconds) = options.retry_delay {
+        policy.first_pause = Duration::from_millis(milliseconds);
+        policy.longest_pause = policy.first_pause * 4;
+    }
+    policy
+}
+
+/// The first of: options, environment, auth files.
+fn credentials(options: &Connection, authority: &str) -> Result<Option<Credentials>> {
+    let password_variable = || env::var("TRANSHIP_PASSWORD").ok();
+    let username = options.username.clone().or_else(|| env::var("TRANSHIP_USERNAME").ok());
+    let Some(username) = username else { return from_auth_files(authority) };
+    let password = if options.password_stdin {
+        password_from(io::stdin()).context("cannot read the password from standard input")?
+    } else if let Some(path) = &options.password_file {
+        let read = File::open(path).and_then(password_from);
+        read.with_context(|| format!("cannot read the password from {}", path.display()))?
+    } else if let Some(password) = password_variable() {
+        password
+    } else {
+        bail!(
+            "there is a user name but no password: give it with --password-stdin, \
+             --password-file or TRANSHIP_PASSWORD"
+        );
+    };
+    Ok(Some(Credentials::Password { username, password }))
+}

@@ -1,0 +1,252 @@
+//! Authentication as registries ask for it: Basic, or Bearer tokens of a token endpoint
+//! (Distribution's "Token Authentication Specification").
+
+use std::collections::HashMap;
+use std::time::{Duration, Instant};
+
+use reqwest::header::{HeaderMap, WWW_AUTHENTICATE};
+use reqwest::{Client, RequestBuilder};
+use serde::Deserialize;
+use tokio::sync::Mutex;
+use tranship_common::Repository;
+use url::Url;
+
+use super::endpoints::{answer, transport_error};
+use super::{Credentials, RequestError, Target};
+
+/// What the token specification says a token lasts when the answer does not.
+const DEFAULT_LIFETIME: u64 = 60;
+
+/// A token endpoint does no work that takes longer.
+const TOKEN_TIMEOUT: Duration = Duration::from_secs(60);
+
+/// The repositories that a request concerns. A token is for these and no more: Harbor's become too
+/// long for a header when they name many.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Default)]
+pub(super) struct Scope {
+    /// Pushed to, and pulled from.
+    pub(super) push: Option<Repository>,
+    /// Mounted from.
+    pub(super) pull: Option<Repository>,
+}
+
+impl Scope {
+    fn parameters(&self) -> impl Iterator<Item = (&'static str, String)> {
+        let push = self.push.iter().map(|name| format!("repository:{name}:pull,push"));
+        let pull = self.pull.iter().map(|name| format!("repository:{name}:pull"));
+        push.chain(pull).map(|scope| ("scope", scope))
+    }
+}
+
+/// How the target wants to be asked.
+#[derive(Debug, Clone, PartialEq, Eq)]
+enum Scheme {
+    None,
+    Basic,
+    Bearer { realm: Url, service: Option<String> },
+}
+
+struct Token {
+    value: String,
+    renew_at: Instant,
+}
+
+pub(super) struct Auth {
+    credentials: Option<Credentials>,
+    scheme: Mutex<Scheme>,
+    tokens: Mutex<HashMap<Scope, Token>>,
+}
+
+#[derive(Deserialize)]
+struct TokenAnswer {
+    #[serde(default)]
+    token: String,
+    #[serde(default)]
+    access_token: String,
+    expires_in: Option<u64>,
+}
+
+impl Auth {
+    pub(super) fn new(credentials: Option<Credentials>) -> Self {
+        let (scheme, tokens) = (Mutex::new(Scheme::None), Mutex::default());
+        Self { credentials, scheme, tokens }
+    }
+
+    /// The account that is used, for messages.
+    pub(super) fn account(&self) -> String {
+        self.credentials.as_ref().map_or_else(|| "anonymous".into(), Credentials::name)
+    }
+
+    /// Adds what the target has asked for so far.
+    pub(super) async fn authorize(
+        &self,
+        http: &Client,
+        request: RequestBuilder,
+        scope: &Scope,
+    ) -> Result<RequestBuilder, RequestError> {
+        let scheme = self.scheme.lock().await.clone();
+        Ok(match (scheme, &self.credentials) {
+            (Scheme::Bearer { realm, service }, _) => {
+                request.bearer_auth(self.token(http, &realm, service.as_deref(), scope).await?)
+            }
+            (Scheme::Basic, Some(Credentials::Password { username, password })) => {
+                request.basic_auth(username, Some(password))
+            }
+            _ => request,
+        })
+    }
+
+    /// Takes notice of a 401 to a request of this scope, and tells whether it is worth sending
+    /// again: the target asked for something new, or the token was an old one.
+    pub(super) async fn refused(&self, target: &Target, headers: &HeaderMap, scope: &Scope) -> bool {
+        let dropped = self.tokens.lock().await.remove(scope).is_some();
+        let Some(asked) = challenge(target, headers) else { return dropped };
+        let mut scheme = self.scheme.lock().await;
+        // Once refused, Harbor asks for Basic even where Bearer is what it takes.
+        let keeps_bearer = matches!(*scheme, Scheme::Bearer { .. }) && asked == Scheme::Basic;
+        if *scheme == asked || keeps_bearer {
+            return dropped;
+        }
+        let can_answer = asked != Scheme::Basic
+            || matches!(self.credentials, Some(Credentials::Password { .. }));
+        *scheme = asked;
+        can_answer
+    }
+
+    /// A token for this scope: the one at hand, or a new one before the old one expires.
+    async fn token(
+        &self,
+        http: &Client,
+        realm: &Url,
+        service: Option<&str>,
+        scope: &Scope,
+    ) -> Result<String, RequestError> {
+        // Held while asking, so that many requests that need one token ask for it once.
+        let mut tokens = self.tokens.lock().await;
+        let now = Instant::now();
+        tokens.retain(|_, token| token.renew_at > now);
+        if let Some(token) = tokens.get(scope) {
+            return Ok(token.value.clone());
+        }
+        let asked = self.ask(http, realm, service, scope).await?;
+        let lifetime = Duration::from_secs(asked.expires_in.unwrap_or(DEFAULT_LIFETIME));
+        // Harbor leaves `access_token` empty, others leave `token` out.
+        let value = if asked.token.is_empty() { asked.access_token } else { asked.token };
+        // Our own clock: the target's may differ. A quarter is left for requests under way.
+        let token = Token { value: value.clone(), renew_at: now + lifetime * 3 / 4 };
+        tokens.insert(scope.clone(), token);
+        Ok(value)
+    }
+
+    async fn ask(
+        &self,
+        http: &Client,
+        realm: &Url,
+        service: Option<&str>,
+        scope: &Scope,
+    ) -> Result<TokenAnswer, RequestError> {
+        let mut parameters: Vec<_> = scope.parameters().collect();
+        parameters.extend(service.map(|service| ("service", service.to_owned())));
+        let request = match &self.credentials {
+            Some(Credentials::IdentityToken(token)) => {
+                parameters.push(("grant_type", "refresh_token".into()));
+                parameters.push(("client_id", "tranship-loader".into()));
+                parameters.push(("refresh_token", token.clone()));
+                http.post(realm.clone()).form(&parameters)
+            }
+            credentials => {
+                let mut url = realm.clone();
+                url.query_pairs_mut().extend_pairs(parameters);
+                match credentials {
+                    Some(Credentials::Password { username, password }) => {
+                        http.get(url).basic_auth(username, Some(password))
+                    }
+                    _ => http.get(url),
+                }
+            }
+        };
+        let name = format!("token endpoint {}", realm.path());
+        let host = realm.host_str().unwrap_or_default();
+        let response = request.timeout(TOKEN_TIMEOUT).send().await;
+        let response = response.map_err(|error| transport_error(host, error))?;
+        if !response.status().is_success() {
+            return Err(RequestError::Answer(Box::new(answer(&name, response).await)));
+        }
+        response.json().await.map_err(|_| RequestError::Protocol {
+            target: host.to_owned(),
+            what: "a request for a token with something else".into(),
+        })
+    }
+}
+
+/// The scheme that a 401 asks for. A token endpoint that would carry the password over plain HTTP
+/// although the registry itself is encrypted is not accepted.
+fn challenge(target: &Target, headers: &HeaderMap) -> Option<Scheme> {
+    let values = headers.get_all(WWW_AUTHENTICATE).iter().filter_map(|value| value.to_str().ok());
+    values
+        .filter_map(|value| {
+            let (scheme, parameters) = value.split_once(' ').unwrap_or((value, ""));
+            match scheme.to_ascii_lowercase().as_str() {
+                "basic" => Some(Scheme::Basic),
+                "bearer" => {
+                    let realm = Url::parse(&parameter(parameters, "realm")?).ok()?;
+                    let safe = realm.scheme() == "https" || !target.is_https();
+                    let service = parameter(parameters, "service");
+                    safe.then_some(Scheme::Bearer { realm, service })
+                }
+                _ => None,
+            }
+        })
+        .next()
+}
+
+/// The value of `name="value"` in a challenge.
+fn parameter(parameters: &str, name: &str) -> Option<String> {
+    let mut rest = parameters;
+    while let Some((key, after)) = rest.split_once("=\"") {
+        let (value, next) = after.split_once('"')?;
+        if key.trim_start_matches([',', ' ']).eq_ignore_ascii_case(name) {
+            return Some(value.to_owned());
+        }
+        rest = next;
+    }
+    None
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn asked(value: &str, to: &str) -> Option<Scheme> {
+        let mut headers = HeaderMap::new();
+        headers.insert(WWW_AUTHENTICATE, value.parse().unwrap());
+        challenge(&Target::parse(to, true).unwrap(), &headers)
+    }
+
+    #[test]
+    fn challenges() {
+        let realm = Url::parse("https://h/service/token").unwrap();
+        let bearer = r#"Bearer realm="https://h/service/token",service="harbor-registry",scope="repository:a/b:pull,push repository:c:pull""#;
+        let service = Some("harbor-registry".to_owned());
+        assert_eq!(asked(bearer, "https://h"), Some(Scheme::Bearer { realm, service }));
+        assert_eq!(asked(r#"Basic realm="harbor""#, "https://h"), Some(Scheme::Basic));
+        assert_eq!(asked("basic", "https://h"), Some(Scheme::Basic));
+        assert_eq!(asked("", "https://h"), None);
+        assert_eq!(asked("Bearer service=\"x\"", "https://h"), None);
+        assert_eq!(asked("Bearer realm=\"unended", "https://h"), None);
+    }
+
+    #[test]
+    fn a_password_does_not_leave_an_encrypted_registry_in_the_clear() {
+        let bearer = r#"Bearer realm="http://h/token""#;
+        assert_eq!(asked(bearer, "https://h"), None);
+        assert!(asked(bearer, "http://h").is_some());
+    }
+
+    #[test]
+    fn parameters_of_a_scope() {
+        let scope = Scope { push: "a/b".parse().ok(), pull: "c".parse().ok() };
+        let texts: Vec<_> = scope.parameters().map(|(_, text)| text).collect();
+        assert_eq!(texts, ["repository:a/b:pull,push", "repository:c:pull"]);
+    }
+}

@@ -1,0 +1,373 @@
+//! The endpoints (OCI distribution specification, "Endpoints").
+
+use std::future::Future;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use bytes::Bytes;
+use reqwest::header::{
+    ACCEPT, CONTENT_LENGTH, CONTENT_TYPE, HeaderMap, LINK, LOCATION, RETRY_AFTER,
+};
+use reqwest::{Client, Method, RequestBuilder, Response, StatusCode};
+use serde::Deserialize;
+use tranship_common::{Digest, MediaType, Progress, Repository, Tag, kinds};
+use url::Url;
+
+use super::auth::{Auth, Scope};
+use super::error::MAX_ERROR_BODY;
+use super::payload::Sent;
+use super::{Answer, Credentials, Payload, RequestError, Target};
+
+/// After a body, a registry may take this long to put it in its place, for every MiB of it.
+const COMMIT_TIME_PER_MIB: Duration = Duration::from_millis(100);
+
+/// A registry, and who we are to it.
+pub(crate) struct Registry {
+    http: Client,
+    target: Target,
+    auth: Auth,
+    stall: Duration,
+    requests: AtomicU64,
+}
+
+/// What a request to upload or mount a blob has led to.
+#[derive(Debug)]
+pub(crate) enum Upload {
+    /// The repository has the blob.
+    Mounted,
+    /// An upload session, at this address.
+    Session(Url),
+}
+
+impl Registry {
+    /// A registry that is given up on a request when nothing moves for the time `stall`.
+    pub(crate) fn new(
+        http: Client,
+        target: Target,
+        credentials: Option<Credentials>,
+        stall: Duration,
+    ) -> Self {
+        let requests = AtomicU64::new(0);
+        Self { http, target, auth: Auth::new(credentials), stall, requests }
+    }
+
+    /// The address.
+    pub(crate) fn target(&self) -> &Target {
+        &self.target
+    }
+
+    /// The account that is used, for messages.
+    pub(crate) fn account(&self) -> String {
+        self.auth.account()
+    }
+
+    /// Requests sent so far, those for tokens not counted.
+    pub(crate) fn requests(&self) -> u64 {
+        self.requests.load(Ordering::Relaxed)
+    }
+
+    /// Asks whether this is a registry that takes the credentials.
+    pub(crate) async fn ping(&self) -> Result<(), RequestError> {
+        let url = self.target.join("/v2/");
+        let response = self.send(&Scope::default(), || self.http.get(url.clone())).await?;
+        self.expect(Method::GET, &url, response, StatusCode::OK).await.map(drop)
+    }
+
+    /// The digest that a tag has, or `None` where there is no such tag.
+    pub(crate) async fn tag_digest(
+        &self,
+        repository: &Repository,
+        tag: &Tag,
+        media_type: &MediaType,
+    ) -> Result<Option<Digest>, RequestError> {
+        let url = self.url(repository, &format!("manifests/{tag}"));
+        let accept = accepted(media_type);
+        let head = || self.http.head(url.clone()).header(ACCEPT, accept.as_str());
+        let response = self.send(&push_to(repository), head).await?;
+        if response.status() == StatusCode::NOT_FOUND {
+            return Ok(None);
+        }
+        let response = self.expect(Method::HEAD, &url, response, StatusCode::OK).await?;
+        let digest = response.headers().get("docker-content-digest");
+        let digest = digest.and_then(|value| value.to_str().ok()?.parse().ok());
+        digest.map(Some).ok_or_else(|| self.protocol("HEAD of a manifest without its digest"))
+    }
+
+    /// The tags of a repository; none where the repository does not exist.
+    pub(crate) async fn tags(&self, repository: &Repository) -> Result<Vec<String>, RequestError> {
+        #[derive(Deserialize)]
+        struct Tags {
+            tags: Option<Vec<String>>,
+        }
+        let mut tags = Vec::new();
+        let mut next = Some(self.url(repository, "tags/list"));
+        while let Some(url) = next {
+            let response = self.send(&push_to(repository), || self.http.get(url.clone())).await?;
+            if response.status() == StatusCode::NOT_FOUND {
+                break;
+            }
+            let response = self.expect(Method::GET, &url, response, StatusCode::OK).await?;
+            next = next_page(&self.target, &url, response.headers());
+            let page: Tags =
+                response.json().await.map_err(|_| self.protocol("tags/list with no list of tags"))?;
+            tags.extend(page.tags.unwrap_or_default());
+        }
+        Ok(tags)
+    }
+
+    /// Opens an upload session, or mounts the blob from another repository. Naming the repository
+    /// itself asks, in the same request, whether it has the blob already.
+    pub(crate) async fn begin_upload(
+        &self,
+        repository: &Repository,
+        mount: Option<(Digest, &Repository)>,
+    ) -> Result<Upload, RequestError> {
+        let mut url = self.url(repository, "blobs/uploads/");
+        let mut scope = push_to(repository);
+        if let Some((digest, from)) = mount {
+            url.query_pairs_mut()
+                .append_pair("mount", &digest.to_string())
+                .append_pair("from", from.as_str());
+            scope.pull = (from != repository).then(|| from.clone());
+        }
+        let post = || self.http.post(url.clone()).header(CONTENT_LENGTH, 0);
+        let response = self.send(&scope, post).await?;
+        if response.status() == StatusCode::CREATED {
+            return Ok(Upload::Mounted);
+        }
+        let response = self.expect(Method::POST, &url, response, StatusCode::ACCEPTED).await?;
+        let location = response.headers().get(LOCATION).and_then(|value| value.to_str().ok());
+        location
+            .and_then(|location| self.target.resolve(&url, location))
+            .map(Upload::Session)
+            .ok_or_else(|| self.protocol("the opening of an upload without a Location"))
+    }
+
+    /// Sends a blob into an upload session and closes it.
+    pub(crate) async fn finish_upload(
+        &self,
+        repository: &Repository,
+        session: &Url,
+        digest: Digest,
+        payload: &Payload,
+        progress: &Arc<dyn Progress>,
+    ) -> Result<(), RequestError> {
+        let mut url = session.clone();
+        url.query_pairs_mut().append_pair("digest", &digest.to_string());
+        let scope = push_to(repository);
+        let mut tries = 0;
+        loop {
+            tries += 1;
+            let sent = Arc::new(Sent::default());
+            let result = self.put_blob(&url, &scope, payload, &sent, progress).await;
+            let result = match sent.take_failure() {
+                Some(error) => Err(RequestError::Bundle(Arc::new(error))),
+                None => result,
+            };
+            let failed = !matches!(&result, Ok(response) if response.status() == StatusCode::CREATED);
+            if failed {
+                progress.take_back_bytes(sent.bytes());
+            }
+            let response = result?;
+            let unauthorized = response.status() == StatusCode::UNAUTHORIZED && tries == 1;
+            if unauthorized && self.auth.refused(&self.target, response.headers(), &scope).await {
+                continue;
+            }
+            return self.expect(Method::PUT, session, response, StatusCode::CREATED).await.map(drop);
+        }
+    }
+
+    async fn put_blob(
+        &self,
+        url: &Url,
+        scope: &Scope,
+        payload: &Payload,
+        sent: &Arc<Sent>,
+        progress: &Arc<dyn Progress>,
+    ) -> Result<Response, RequestError> {
+        let body = payload
+            .body(sent, progress)
+            .await
+            .map_err(|error| RequestError::Bundle(Arc::new(error)))?;
+        let request = self
+            .http
+            .put(url.clone())
+            .header(CONTENT_TYPE, "application/octet-stream")
+            .header(CONTENT_LENGTH, payload.size())
+            .body(body);
+        let request = self.auth.authorize(&self.http, request, scope).await?;
+        let mib = u32::try_from(payload.size() >> 20).unwrap_or(u32::MAX);
+        let commit = COMMIT_TIME_PER_MIB.saturating_mul(mib);
+        let all_sent = || sent.bytes() >= payload.size();
+        let limit = || if all_sent() { self.stall + commit } else { self.stall };
+        self.watched(self.answer_to(request), || sent.bytes(), limit).await
+    }
+
+    /// Stores a manifest under its digest or a tag.
+    pub(crate) async fn put_manifest(
+        &self,
+        repository: &Repository,
+        reference: &str,
+        media_type: &MediaType,
+        bytes: Bytes,
+    ) -> Result<(), RequestError> {
+        let url = self.url(repository, &format!("manifests/{reference}"));
+        let put = || {
+            self.http
+                .put(url.clone())
+                .header(CONTENT_TYPE, media_type.as_str())
+                .body(bytes.clone())
+        };
+        let response = self.send(&push_to(repository), put).await?;
+        self.expect(Method::PUT, &url, response, StatusCode::CREATED).await.map(drop)
+    }
+
+    /// Sends a request; after a 401 that can be answered, once more.
+    async fn send(
+        &self,
+        scope: &Scope,
+        request: impl Fn() -> RequestBuilder,
+    ) -> Result<Response, RequestError> {
+        let authorized = self.auth.authorize(&self.http, request(), scope).await?;
+        let response = self.watched(self.answer_to(authorized), || 0, || self.stall).await?;
+        let unauthorized = response.status() == StatusCode::UNAUTHORIZED;
+        if !(unauthorized && self.auth.refused(&self.target, response.headers(), scope).await) {
+            return Ok(response);
+        }
+        let authorized = self.auth.authorize(&self.http, request(), scope).await?;
+        self.watched(self.answer_to(authorized), || 0, || self.stall).await
+    }
+
+    async fn answer_to(&self, request: RequestBuilder) -> Result<Response, RequestError> {
+        self.requests.fetch_add(1, Ordering::Relaxed);
+        let (client, request) = request.build_split();
+        let request = request.map_err(|error| transport_error(&self.target.to_string(), error))?;
+        let (method, path) = (request.method().clone(), request.url().path().to_owned());
+        let response = client.execute(request).await;
+        match &response {
+            Ok(response) => tracing::debug!("{method} {path}: {}", response.status()),
+            Err(_) => tracing::debug!("{method} {path}: no answer"),
+        }
+        response.map_err(|error| transport_error(&self.target.to_string(), error))
+    }
+
+    /// Gives a request up when `moved` has not grown for the time `limit`.
+    async fn watched<T>(
+        &self,
+        request: impl Future<Output = Result<T, RequestError>>,
+        moved: impl Fn() -> u64,
+        limit: impl Fn() -> Duration,
+    ) -> Result<T, RequestError> {
+        let mut request = std::pin::pin!(request);
+        let mut seen = moved();
+        loop {
+            let seconds = limit();
+            match tokio::time::timeout(seconds, &mut request).await {
+                Ok(result) => return result,
+                Err(_) if moved() > seen => seen = moved(),
+                Err(_) => {
+                    let target = self.target.to_string();
+                    return Err(RequestError::Stalled { target, seconds: seconds.as_secs() });
+                }
+            }
+        }
+    }
+
+    async fn expect(
+        &self,
+        method: Method,
+        url: &Url,
+        response: Response,
+        status: StatusCode,
+    ) -> Result<Response, RequestError> {
+        if response.status() == status {
+            return Ok(response);
+        }
+        let request = format!("{method} {}", url.path());
+        Err(RequestError::Answer(Box::new(answer(&request, response).await)))
+    }
+
+    fn url(&self, repository: &Repository, tail: &str) -> Url {
+        self.target.join(&format!("/v2/{repository}/{tail}"))
+    }
+
+    fn protocol(&self, what: &str) -> RequestError {
+        RequestError::Protocol { target: self.target.to_string(), what: what.to_owned() }
+    }
+}
+
+fn push_to(repository: &Repository) -> Scope {
+    Scope { push: Some(repository.clone()), pull: None }
+}
+
+/// All types of manifests, since Harbor calls one that is not asked for by its type missing.
+fn accepted(media_type: &MediaType) -> String {
+    let known = [
+        kinds::OCI_MANIFEST,
+        kinds::OCI_INDEX,
+        kinds::DOCKER_MANIFEST,
+        kinds::DOCKER_LIST,
+    ];
+    let own = (!known.contains(&media_type.as_str())).then_some(media_type.as_str());
+    known.into_iter().chain(own).collect::<Vec<_>>().join(", ")
+}
+
+/// The address of the next page, from a header as `</v2/a/tags/list?last=b&n=2>; rel="next"`.
+fn next_page(target: &Target, url: &Url, headers: &HeaderMap) -> Option<Url> {
+    let link = headers.get(LINK)?.to_str().ok()?;
+    let (address, relation) = link.strip_prefix('<')?.split_once('>')?;
+    relation.contains("next").then(|| target.resolve(url, address)).flatten()
+}
+
+/// Reads an error answer.
+pub(super) async fn answer(request: &str, mut response: Response) -> Answer {
+    let header = |name| response.headers().get(name).and_then(|value| value.to_str().ok());
+    let retry_after = header(RETRY_AFTER).and_then(|value| value.parse().ok());
+    let location = header(LOCATION).filter(|_| response.status().is_redirection());
+    let location = location.map(str::to_owned);
+    let mut body = Vec::new();
+    // A body that breaks off says what it says.
+    while let Ok(Some(piece)) = response.chunk().await {
+        body.extend_from_slice(&piece);
+        if body.len() > MAX_ERROR_BODY {
+            break;
+        }
+    }
+    Answer {
+        request: request.to_owned(),
+        status: response.status(),
+        errors: Answer::read_errors(&body),
+        retry_after: retry_after.map(Duration::from_secs),
+        location,
+    }
+}
+
+/// Sorts what went wrong below HTTP.
+pub(super) fn transport_error(target: &str, source: reqwest::Error) -> RequestError {
+    let target = target.to_owned();
+    // An address may carry an upload's state; it is of no use to a person.
+    let source = source.without_url();
+    if is_certificate_error(&source) {
+        RequestError::Certificate { target, source }
+    } else if source.is_connect() {
+        RequestError::Connect { target, source }
+    } else {
+        RequestError::Interrupted { target, source }
+    }
+}
+
+fn is_certificate_error(error: &reqwest::Error) -> bool {
+    let mut cause = std::error::Error::source(error);
+    while let Some(error) = cause {
+        // The TLS error sits inside an I/O error, whose own source skips it.
+        let inner = error.downcast_ref::<std::io::Error>().and_then(std::io::Error::get_ref);
+        let tls = inner.and_then(|inner| inner.downcast_ref::<rustls::Error>());
+        let tls = tls.or_else(|| error.downcast_ref::<rustls::Error>());
+        if let Some(rustls::Error::InvalidCertificate(_)) = tls {
+            return true;
+        }
+        cause = error.source();
+    }
+    false
+}

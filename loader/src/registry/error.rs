@@ -1,0 +1,217 @@
+//! What can go wrong with a request, as far as a caller can act on it.
+
+use std::fmt;
+use std::time::Duration;
+
+use reqwest::StatusCode;
+use serde::Deserialize;
+use tranship_common::bundle::ReadError;
+
+/// No more of an error answer is read or shown (bytes).
+pub(super) const MAX_ERROR_BODY: usize = 64 << 10;
+
+/// Why a request did not do what it should.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum RequestError {
+    /// No connection: nothing was sent. Retried.
+    #[error("cannot connect to {target}")]
+    Connect {
+        target: String,
+        #[source]
+        source: reqwest::Error,
+    },
+    /// The connection is not trusted. Not retried.
+    #[error(
+        "the certificate of {target} is not trusted; give the authority that signed it with --ca-file"
+    )]
+    Certificate {
+        target: String,
+        #[source]
+        source: reqwest::Error,
+    },
+    /// The connection broke while the request was under way. Retried.
+    #[error("the connection to {target} broke off")]
+    Interrupted {
+        target: String,
+        #[source]
+        source: reqwest::Error,
+    },
+    /// Nothing moved for too long. Retried.
+    #[error("{target} has not answered for {seconds} s")]
+    Stalled { target: String, seconds: u64 },
+    /// An answer other than the one asked for. Retried if it can pass.
+    #[error("{0}")]
+    Answer(Box<Answer>),
+    /// An answer that the specification does not allow. Not retried.
+    #[error("{target} answers {what}: this is not a registry as the OCI distribution specification has it")]
+    Protocol { target: String, what: String },
+    /// Our own bytes are damaged or cannot be read. Not retried.
+    #[error("{0}")]
+    Bundle(#[source] std::sync::Arc<ReadError>),
+}
+
+/// An error answer of the registry.
+#[derive(Debug, Clone)]
+pub(crate) struct Answer {
+    /// Method and path of the request.
+    pub(crate) request: String,
+    pub(crate) status: StatusCode,
+    /// Codes and messages of the registry's error envelope, or the beginning of another body.
+    pub(crate) errors: Vec<(String, String)>,
+    /// When to try again, if the registry says so.
+    pub(crate) retry_after: Option<Duration>,
+    /// Where a redirect leads.
+    pub(crate) location: Option<String>,
+}
+
+/// The error envelope (OCI distribution specification, "Error Codes").
+#[derive(Deserialize)]
+struct Envelope {
+    errors: Vec<EnvelopeError>,
+}
+
+#[derive(Deserialize)]
+struct EnvelopeError {
+    #[serde(default)]
+    code: String,
+    #[serde(default)]
+    message: String,
+    #[serde(default)]
+    detail: serde_json::Value,
+}
+
+impl RequestError {
+    /// Whether the same request may succeed later.
+    pub(crate) fn can_pass(&self) -> bool {
+        match self {
+            Self::Connect { .. } | Self::Interrupted { .. } | Self::Stalled { .. } => true,
+            Self::Answer(answer) => answer.can_pass(),
+            Self::Certificate { .. } | Self::Protocol { .. } | Self::Bundle(_) => false,
+        }
+    }
+
+    /// Whether nobody answers at all.
+    pub(crate) fn is_unreachable(&self) -> bool {
+        matches!(self, Self::Connect { .. } | Self::Certificate { .. } | Self::Stalled { .. })
+    }
+
+    /// The registry's answer, if there was one.
+    pub(crate) fn answer(&self) -> Option<&Answer> {
+        match self {
+            Self::Answer(answer) => Some(answer),
+            _ => None,
+        }
+    }
+
+    /// The whole chain of causes in one line.
+    pub(crate) fn in_words(&self) -> String {
+        let mut text = self.to_string();
+        let mut cause = std::error::Error::source(self);
+        while let Some(error) = cause {
+            let words = error.to_string();
+            // Libraries repeat their cause in their own message.
+            if !text.contains(&words) {
+                text += &format!(": {words}");
+            }
+            cause = error.source();
+        }
+        text
+    }
+}
+
+impl Answer {
+    /// Reads codes and messages out of an error body of any form.
+    pub(super) fn read_errors(body: &[u8]) -> Vec<(String, String)> {
+        if let Ok(envelope) = serde_json::from_slice::<Envelope>(body) {
+            let words = |error: EnvelopeError| {
+                let detail = match &error.detail {
+                    serde_json::Value::String(text) => format!(" ({text})"),
+                    serde_json::Value::Object(fields) if !fields.is_empty() => {
+                        format!(" ({})", error.detail)
+                    }
+                    _ => String::new(),
+                };
+                (error.code, error.message + &detail)
+            };
+            return envelope.errors.into_iter().map(words).collect();
+        }
+        let text = String::from_utf8_lossy(body);
+        // Proxies answer with pages; their title says what there is to say.
+        let title = text.split_once("<title>").and_then(|(_, rest)| rest.split_once("</title>"));
+        let words = title.map_or(text.trim(), |(title, _)| title.trim());
+        let short: String = words.chars().take(200).collect();
+        if short.is_empty() { Vec::new() } else { vec![(String::new(), short)] }
+    }
+
+    pub(crate) fn has_code(&self, code: &str) -> bool {
+        self.errors.iter().any(|(have, _)| have == code)
+    }
+
+    /// Whether the registry denies the right to do it.
+    pub(crate) fn is_denied(&self) -> bool {
+        matches!(self.status, StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN)
+    }
+
+    /// Whether a later try may fare better: overload and server faults; an upload session that
+    /// was lost; bytes that were damaged on the way (ours were checked before).
+    fn can_pass(&self) -> bool {
+        let lost = ["BLOB_UPLOAD_UNKNOWN", "BLOB_UPLOAD_INVALID", "DIGEST_INVALID", "SIZE_INVALID"];
+        match self.status {
+            StatusCode::REQUEST_TIMEOUT | StatusCode::TOO_MANY_REQUESTS => true,
+            status if status.is_server_error() => status != StatusCode::NOT_IMPLEMENTED,
+            _ => lost.iter().any(|code| self.has_code(code)),
+        }
+    }
+
+    /// What a person can do about it, where that is known.
+    fn hint(&self) -> &'static str {
+        match self.status {
+            StatusCode::PAYLOAD_TOO_LARGE => {
+                "; a proxy in front of the registry limits the size of a request (nginx: set \
+                 client_max_body_size to 0)"
+            }
+            StatusCode::UNAUTHORIZED => {
+                "; give credentials that may push with --username and --password-stdin"
+            }
+            _ => "",
+        }
+    }
+}
+
+impl fmt::Display for Answer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}: {}", self.request, self.status)?;
+        for (code, message) in &self.errors {
+            match code.as_str() {
+                "" => write!(f, ": {message}")?,
+                code => write!(f, ": {code}: {message}")?,
+            }
+        }
+        if let Some(location) = &self.location {
+            write!(f, ": redirects to {location}; give that address with --to")?;
+        }
+        f.write_str(self.hint())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn error_bodies_in_words() {
+        let read = |body: &str| Answer::read_errors(body.as_bytes());
+        let pair = |code: &str, message: &str| vec![(code.to_owned(), message.to_owned())];
+        assert_eq!(
+            read(r#"{"errors":[{"code":"DENIED","message":"no","detail":{"a":1}}]}"#),
+            pair("DENIED", r#"no ({"a":1})"#)
+        );
+        assert_eq!(read(r#"{"errors":[{"code":"X"}]}"#), pair("X", ""));
+        assert_eq!(
+            read("<html><head><title>502 Bad Gateway</title></head></html>"),
+            pair("", "502 Bad Gateway")
+        );
+        assert_eq!(read("404 page not found\n"), pair("", "404 page not found"));
+        assert_eq!(read(""), Vec::new());
+    }
+}

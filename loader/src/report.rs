@@ -1,0 +1,65 @@
+//! The record of a load: each image with its digest and what became of it, and totals.
+
+use serde::Serialize;
+use tranship_common::Digest;
+
+use crate::transfer::{Counts, Tally};
+use crate::work::{Status, Work};
+
+#[derive(Debug, Serialize)]
+pub(crate) struct Report {
+    target: String,
+    images: Vec<ImageReport>,
+    totals: Totals,
+}
+
+#[derive(Debug, Serialize)]
+struct ImageReport {
+    name: String,
+    digest: Digest,
+    status: &'static str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    reason: Option<String>,
+}
+
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Totals {
+    #[serde(flatten)]
+    images: Tally,
+    #[serde(flatten)]
+    transfer: Counts,
+    requests: u64,
+    seconds: f64,
+}
+
+impl Report {
+    pub(crate) fn new(
+        target: String,
+        work: &Work,
+        counts: Counts,
+        requests: u64,
+        seconds: f64,
+    ) -> Self {
+        let images = work
+            .images()
+            .iter()
+            .map(|image| {
+                let (status, reason) = match &image.status {
+                    Status::Loaded => ("loaded", None),
+                    Status::Present => ("present", None),
+                    Status::Failed(reason) => ("failed", Some(reason.clone())),
+                    Status::Pending => ("failed", Some("it was never begun".to_owned())),
+                };
+                let name = format!("{}:{}", work.repository(image.repository), image.tag);
+                ImageReport { name, digest: image.digest, status, reason }
+            })
+            .collect();
+        let totals = Totals { images: Tally::of(work), transfer: counts, requests, seconds };
+        Self { target, images, totals }
+    }
+
+    pub(crate) fn to_json(&self) -> serde_json::Result<String> {
+        serde_json::to_string_pretty(self).map(|json| json + "\n")
+    }
+}

@@ -1,0 +1,141 @@
+//! Repeats what may succeed later: one level of retries, around whole operations.
+
+use std::time::{Duration, Instant};
+
+use tranship_common::Progress;
+
+use crate::registry::RequestError;
+
+/// When to try again and when to give up.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct RetryPolicy {
+    /// The pause after the first failure; it doubles with each further one.
+    pub(crate) first_pause: Duration,
+    /// No pause is longer, unless the registry asks for it.
+    pub(crate) longest_pause: Duration,
+    /// How often one operation is tried in all.
+    pub(crate) tries: u32,
+    /// After this time since the first failure an operation is not tried again.
+    pub(crate) patience: Duration,
+}
+
+impl Default for RetryPolicy {
+    fn default() -> Self {
+        Self {
+            first_pause: Duration::from_millis(500),
+            longest_pause: Duration::from_secs(30),
+            tries: 10,
+            patience: Duration::from_secs(180),
+        }
+    }
+}
+
+/// The retries of one operation.
+#[derive(Debug)]
+pub(crate) struct Attempts {
+    policy: RetryPolicy,
+    failures: u32,
+    first_failure: Option<Instant>,
+}
+
+impl RetryPolicy {
+    /// Begins to count for one operation.
+    pub(crate) fn begin(self) -> Attempts {
+        Attempts { policy: self, failures: 0, first_failure: None }
+    }
+}
+
+impl Attempts {
+    /// Waits until it is time to try again after this error, or returns the error for good.
+    pub(crate) async fn pause_after(
+        &mut self,
+        error: RequestError,
+        progress: &dyn Progress,
+    ) -> Result<(), RequestError> {
+        let Some(pause) = self.next_pause(&error, Instant::now(), fastrand::f64()) else {
+            return Err(error);
+        };
+        // The first hitch of an operation is nothing to write about.
+        if self.failures > 2 {
+            let seconds = pause.as_secs_f32();
+            progress.say(&format!("{}; trying again in {seconds:.1} s", error.in_words()));
+        } else {
+            tracing::info!("{}; trying again", error.in_words());
+        }
+        tokio::time::sleep(pause).await;
+        Ok(())
+    }
+
+    /// The pause before the next try; `chance` is between 0 and 1. The registry's word counts more
+    /// than our own rule, and a random part keeps many workers from knocking at once.
+    fn next_pause(&mut self, error: &RequestError, now: Instant, chance: f64) -> Option<Duration> {
+        let first = *self.first_failure.get_or_insert(now);
+        self.failures += 1;
+        let given_up = self.failures >= self.policy.tries || now - first >= self.policy.patience;
+        if !error.can_pass() || given_up {
+            return None;
+        }
+        let doubled = self.policy.first_pause.saturating_mul(1 << (self.failures - 1).min(16));
+        let jittered = doubled.min(self.policy.longest_pause).mul_f64(0.5 + chance / 2.0);
+        let asked = error.answer().and_then(|answer| answer.retry_after).unwrap_or_default();
+        Some(jittered.max(asked.min(self.policy.patience)))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::registry::Answer;
+    use reqwest::StatusCode;
+
+    fn error(status: StatusCode, retry_after: Option<u64>) -> RequestError {
+        RequestError::Answer(Box::new(Answer {
+            request: "PUT /v2/a".into(),
+            status,
+            errors: Vec::new(),
+            retry_after: retry_after.map(Duration::from_secs),
+            location: None,
+        }))
+    }
+
+    fn policy() -> RetryPolicy {
+        RetryPolicy {
+            first_pause: Duration::from_secs(1),
+            longest_pause: Duration::from_secs(4),
+            tries: 5,
+            patience: Duration::from_secs(100),
+        }
+    }
+
+    #[test]
+    fn pauses_double_up_to_a_limit_and_then_end() {
+        let mut attempts = policy().begin();
+        let now = Instant::now();
+        let unavailable = error(StatusCode::SERVICE_UNAVAILABLE, None);
+        let mut pause = || attempts.next_pause(&unavailable, now, 1.0).map(|pause| pause.as_secs());
+        assert_eq!([pause(), pause(), pause(), pause(), pause()], [Some(1), Some(2), Some(4), Some(4), None]);
+    }
+
+    #[test]
+    fn time_ends_them_too() {
+        let mut attempts = policy().begin();
+        let now = Instant::now();
+        let unavailable = error(StatusCode::BAD_GATEWAY, None);
+        assert!(attempts.next_pause(&unavailable, now, 0.0).is_some());
+        assert!(attempts.next_pause(&unavailable, now + Duration::from_secs(100), 0.0).is_none());
+    }
+
+    #[test]
+    fn the_registry_may_ask_for_longer() {
+        let mut attempts = policy().begin();
+        let busy = error(StatusCode::TOO_MANY_REQUESTS, Some(7));
+        assert_eq!(attempts.next_pause(&busy, Instant::now(), 0.0), Some(Duration::from_secs(7)));
+    }
+
+    #[test]
+    fn what_cannot_pass_is_not_repeated() {
+        for status in [StatusCode::UNAUTHORIZED, StatusCode::FORBIDDEN, StatusCode::BAD_REQUEST] {
+            assert!(policy().begin().next_pause(&error(status, None), Instant::now(), 0.0).is_none());
+        }
+    }
+}

@@ -1,0 +1,88 @@
+//! What the target has already: asked, never assumed.
+
+use futures_util::{StreamExt, TryStreamExt, stream};
+use std::collections::HashSet;
+
+use tranship_common::bundle::{Contents, RepositoryEntry, TagEntry};
+use tranship_common::{Digest, MediaType, Progress, Repository};
+
+use crate::registry::{Registry, RequestError};
+use crate::retry::RetryPolicy;
+
+/// What the target says of one image of the bundle.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Found {
+    /// The tag has the packed digest.
+    Same,
+    /// The tag has this other digest.
+    Different(Digest),
+    /// There is no such tag.
+    Missing,
+}
+
+/// Asks for images, with a bound on the requests at once.
+pub(crate) struct Surveyor<'a> {
+    pub(crate) registry: &'a Registry,
+    pub(crate) contents: &'a Contents,
+    pub(crate) retry: RetryPolicy,
+    pub(crate) jobs: usize,
+    pub(crate) progress: &'a dyn Progress,
+}
+
+impl Surveyor<'_> {
+    /// For every image, in the order of the catalog, what the target has under its tag. One
+    /// request for each tag that is there; a repository that lacks its oldest tag is asked for its
+    /// list, so that a new one costs two requests, however many tags are to come.
+    pub(crate) async fn images(&self) -> Result<Vec<Found>, RequestError> {
+        self.progress.begin("asking the target", 0, self.contents.image_count() as u64);
+        stream::iter(&self.contents.catalog().repositories)
+            .map(|repository| self.repository(repository))
+            .buffered(self.jobs)
+            .try_concat()
+            .await
+    }
+
+    async fn repository(&self, repository: &RepositoryEntry) -> Result<Vec<Found>, RequestError> {
+        let name = &repository.name;
+        let Some((oldest, others)) = repository.tags.split_first() else { return Ok(Vec::new()) };
+        let mut found = vec![self.tag(name, oldest).await?];
+        let listed: Option<HashSet<String>> = match found[0] {
+            Found::Missing if !others.is_empty() => {
+                Some(self.insist(|| self.registry.tags(name)).await?.into_iter().collect())
+            }
+            _ => None,
+        };
+        for tag in others {
+            let absent = listed.as_ref().is_some_and(|listed| !listed.contains(tag.name.as_str()));
+            found.push(if absent { Found::Missing } else { self.tag(name, tag).await? });
+        }
+        self.progress.add_images(repository.tags.len() as u64);
+        Ok(found)
+    }
+
+    async fn tag(&self, repository: &Repository, tag: &TagEntry) -> Result<Found, RequestError> {
+        let manifest = self.contents.manifest(tag.digest);
+        let unknown = MediaType::from("");
+        let media_type = manifest.map_or(&unknown, |manifest| &manifest.media_type);
+        let ask = || self.registry.tag_digest(repository, &tag.name, media_type);
+        Ok(match self.insist(ask).await? {
+            Some(digest) if digest == tag.digest => Found::Same,
+            Some(digest) => Found::Different(digest),
+            None => Found::Missing,
+        })
+    }
+
+    /// Repeats a request that may pass.
+    async fn insist<T>(
+        &self,
+        request: impl AsyncFn() -> Result<T, RequestError>,
+    ) -> Result<T, RequestError> {
+        let mut attempts = self.retry.begin();
+        loop {
+            match request().await {
+                Ok(done) => return Ok(done),
+                Err(error) => attempts.pause_after(error, self.progress).await?,
+            }
+        }
+    }
+}

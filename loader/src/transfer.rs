@@ -1,0 +1,295 @@
+//! Does the work of a load: many requests side by side, one place that decides.
+
+use std::collections::HashMap;
+use std::future::Future;
+use std::rc::Rc;
+use std::sync::Arc;
+
+use futures_util::{FutureExt, StreamExt};
+use futures_util::stream::FuturesUnordered;
+use serde::Serialize;
+use tokio::sync::Mutex;
+use tranship_common::bundle::ReadError;
+use tranship_common::{Digest, Progress, Repository};
+
+use crate::cargo::Cargo;
+use crate::registry::{Payload, Registry, RequestError, Upload};
+use crate::retry::RetryPolicy;
+use crate::work::{Part, Status, Task, Work};
+
+/// What a load has done, in numbers.
+#[derive(Debug, Clone, Copy, Default, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct Counts {
+    /// Blobs whose bytes were sent.
+    pub(crate) uploaded_blobs: u64,
+    /// Bytes of these blobs.
+    pub(crate) uploaded_bytes: u64,
+    /// Blobs that were mounted from another repository.
+    pub(crate) mounted_blobs: u64,
+    /// Blobs that turned out to be in their repository already.
+    pub(crate) present_blobs: u64,
+    /// Manifests that were stored, under a digest or a tag.
+    pub(crate) manifests: u64,
+}
+
+/// A load under way.
+pub(crate) struct Transfer {
+    pub(crate) registry: Rc<Registry>,
+    pub(crate) retry: RetryPolicy,
+    pub(crate) jobs: usize,
+    pub(crate) progress: Arc<dyn Progress>,
+}
+
+/// How a blob came to its repository.
+#[derive(Debug, Clone, Copy)]
+enum Delivery {
+    Uploaded(u64),
+    Mounted,
+    Present,
+}
+
+/// What came of a task.
+enum Outcome {
+    Delivered { blob: Digest, to: usize, result: Result<Delivery, RequestError> },
+    Pushed { image: usize, manifests: u64, result: Result<(), PushError> },
+}
+
+/// What an image's manifests could not be stored for.
+enum PushError {
+    Request(RequestError),
+    Bundle(Arc<ReadError>),
+}
+
+/// The bytes of a blob, kept while more than one repository may need them.
+type SharedPayload = Rc<Mutex<Option<Payload>>>;
+
+impl Transfer {
+    /// Does all that can be done. When `stop` completes nothing new is begun, and what is under
+    /// way is brought to its end.
+    pub(crate) async fn run(
+        &self,
+        work: &mut Work,
+        cargo: &Rc<Mutex<Cargo>>,
+        stop: impl Future<Output = ()>,
+    ) -> Counts {
+        let mut counts = Counts::default();
+        let mut payloads: HashMap<Digest, SharedPayload> = HashMap::new();
+        let mut under_way = FuturesUnordered::new();
+        let mut stop = std::pin::pin!(stop.fuse());
+        loop {
+            while under_way.len() < self.jobs {
+                let Some(task) = work.next() else { break };
+                under_way.push(match task {
+                    Task::Deliver { blob, to, from } => {
+                        let payload = Rc::clone(payloads.entry(blob).or_default());
+                        let to_name = work.repository(to).clone();
+                        let from_name = from.map(|from| work.repository(from).clone());
+                        let delivery = self.deliver(blob, to_name, from_name, cargo, payload);
+                        futures_util::future::Either::Left(async move {
+                            Outcome::Delivered { blob, to, result: delivery.await }
+                        })
+                    }
+                    Task::Push { image } => {
+                        let state = &work.images()[image];
+                        let repository = work.repository(state.repository).clone();
+                        let tag = state.tag.to_string();
+                        let parts = work.manifests_to_push(image);
+                        futures_util::future::Either::Right(async move {
+                            let manifests = parts.len() as u64;
+                            let result = self.push(&repository, &tag, parts, cargo).await;
+                            Outcome::Pushed { image, manifests, result }
+                        })
+                    }
+                });
+            }
+            let outcome = tokio::select! {
+                outcome = under_way.next() => outcome,
+                () = &mut stop => {
+                    work.give_up("the load was interrupted; the same command goes on with it");
+                    continue;
+                }
+            };
+            let Some(outcome) = outcome else { return counts };
+            if let Outcome::Delivered { blob, .. } = &outcome {
+                let blob = *blob;
+                self.settle(outcome, work, &mut counts);
+                if work.is_settled(blob) {
+                    payloads.remove(&blob);
+                }
+            } else {
+                self.settle(outcome, work, &mut counts);
+            }
+        }
+    }
+
+    /// Enters an outcome into the books.
+    fn settle(&self, outcome: Outcome, work: &mut Work, counts: &mut Counts) {
+        match outcome {
+            Outcome::Delivered { blob, to, result: Ok(delivery) } => {
+                match delivery {
+                    Delivery::Uploaded(bytes) => {
+                        counts.uploaded_blobs += 1;
+                        counts.uploaded_bytes += bytes;
+                    }
+                    Delivery::Mounted => counts.mounted_blobs += 1,
+                    Delivery::Present => counts.present_blobs += 1,
+                }
+                work.delivered(blob, to);
+            }
+            Outcome::Delivered { blob, to, result: Err(error) } => {
+                let reason = format!("blob {blob}: {}", error.in_words());
+                match &error {
+                    RequestError::Bundle(_) => work.unreadable(blob, &reason),
+                    error if error.is_unreachable() => work.give_up(&error.in_words()),
+                    error if is_denied(error) => {
+                        work.give_up_repository(to, &self.denied(work.repository(to), error));
+                        work.undeliverable(blob, to, &reason);
+                    }
+                    _ => work.undeliverable(blob, to, &reason),
+                }
+            }
+            Outcome::Pushed { image, manifests, result: Ok(()) } => {
+                counts.manifests += manifests;
+                self.progress.add_images(1);
+                work.pushed(image, Ok(()));
+            }
+            Outcome::Pushed { image, result: Err(PushError::Bundle(error)), .. } => {
+                let error = RequestError::Bundle(error);
+                work.pushed(image, Err(error.in_words()));
+            }
+            Outcome::Pushed { image, result: Err(PushError::Request(error)), .. } => {
+                let place = work.images()[image].repository;
+                let denied = is_denied(&error);
+                let reason = match denied {
+                    true => self.denied(work.repository(place), &error),
+                    false => error.in_words(),
+                };
+                work.pushed(image, Err(reason.clone()));
+                if denied {
+                    work.give_up_repository(place, &reason);
+                } else if error.is_unreachable() {
+                    work.give_up(&reason);
+                }
+            }
+        }
+    }
+
+    fn denied(&self, repository: &Repository, error: &RequestError) -> String {
+        let account = self.registry.account();
+        format!("{account} may not push to {repository}: {}", error.in_words())
+    }
+
+    /// Brings a blob to a repository, trying again where that may help.
+    async fn deliver(
+        &self,
+        blob: Digest,
+        to: Repository,
+        from: Option<Repository>,
+        cargo: &Mutex<Cargo>,
+        payload: SharedPayload,
+    ) -> Result<Delivery, RequestError> {
+        let mut attempts = self.retry.begin();
+        loop {
+            match self.try_to_deliver(blob, &to, from.as_ref(), cargo, &payload).await {
+                Ok(delivery) => return Ok(delivery),
+                Err(error) => attempts.pause_after(error, &*self.progress).await?,
+            }
+        }
+    }
+
+    async fn try_to_deliver(
+        &self,
+        blob: Digest,
+        to: &Repository,
+        from: Option<&Repository>,
+        cargo: &Mutex<Cargo>,
+        payload: &Mutex<Option<Payload>>,
+    ) -> Result<Delivery, RequestError> {
+        let begun = self.registry.begin_upload(to, Some((blob, from.unwrap_or(to)))).await;
+        let begun = match begun {
+            // The other repository may be out of reach for us: that is no reason not to upload.
+            Err(error) if from.is_some() && error.answer().is_some() && !error.can_pass() => {
+                self.registry.begin_upload(to, None).await?
+            }
+            other => other?,
+        };
+        let session = match begun {
+            Upload::Mounted if from.is_some() => return Ok(Delivery::Mounted),
+            Upload::Mounted => return Ok(Delivery::Present),
+            Upload::Session(session) => session,
+        };
+        let mut held = payload.lock().await;
+        let bytes = match &*held {
+            Some(bytes) => bytes.clone(),
+            None => {
+                let bytes = cargo.lock().await.payload(blob).await.map_err(RequestError::Bundle)?;
+                held.insert(bytes).clone()
+            }
+        };
+        drop(held);
+        self.registry.finish_upload(to, &session, blob, &bytes, &self.progress).await?;
+        Ok(Delivery::Uploaded(bytes.size()))
+    }
+
+    /// Stores manifests, children first, and the last one under the tag.
+    async fn push(
+        &self,
+        repository: &Repository,
+        tag: &str,
+        parts: Vec<Part>,
+        cargo: &Mutex<Cargo>,
+    ) -> Result<(), PushError> {
+        let last = parts.len().saturating_sub(1);
+        for (position, part) in parts.into_iter().enumerate() {
+            let payload = cargo.lock().await.payload(part.digest).await.map_err(PushError::Bundle)?;
+            let bytes = payload.bytes().await.map_err(|error| PushError::Bundle(Arc::new(error)))?;
+            let digest = part.digest.to_string();
+            let reference = if position == last { tag } else { digest.as_str() };
+            let mut attempts = self.retry.begin();
+            loop {
+                let put = self.registry.put_manifest(
+                    repository,
+                    reference,
+                    &part.media_type,
+                    bytes.clone(),
+                );
+                match put.await {
+                    Ok(()) => break,
+                    Err(error) => attempts
+                        .pause_after(error, &*self.progress)
+                        .await
+                        .map_err(PushError::Request)?,
+                }
+            }
+        }
+        Ok(())
+    }
+}
+
+fn is_denied(error: &RequestError) -> bool {
+    error.answer().is_some_and(crate::registry::Answer::is_denied)
+}
+
+/// What became of the images, counted.
+#[derive(Debug, Clone, Copy, Default, Serialize)]
+pub(crate) struct Tally {
+    pub(crate) loaded: u64,
+    pub(crate) present: u64,
+    pub(crate) failed: u64,
+}
+
+impl Tally {
+    /// Counts images by their status.
+    pub(crate) fn of(work: &Work) -> Self {
+        let mut tally = Self::default();
+        for image in work.images() {
+            match image.status {
+                Status::Loaded => tally.loaded += 1,
+                Status::Present => tally.present += 1,
+                Status::Pending | Status::Failed(_) => tally.failed += 1,
+            }
+        }
+        tally
+    }
+}

@@ -1,0 +1,345 @@
+//! The work of a load: which blob goes where, and which image may be tagged when.
+//!
+//! This is bookkeeping alone: it sends nothing. [`Work::next`] says what to do, and what came of
+//! it is told by [`Work::delivered`], [`Work::pushed`] and their kin.
+
+use std::collections::{HashMap, HashSet, VecDeque};
+
+use tranship_common::bundle::Contents;
+use tranship_common::{Digest, MediaType, Repository, Tag};
+
+use crate::survey::Found;
+
+/// What to do next. The numbers name repositories and images of [`Work`].
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Task {
+    /// Bring a blob to a repository: by a mount from another one that has it, else by an upload.
+    Deliver { blob: Digest, to: usize, from: Option<usize> },
+    /// Store an image's manifests, children first, and its tag.
+    Push { image: usize },
+}
+
+/// What has become of an image.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Status {
+    /// Not done yet, or not any more.
+    Pending,
+    /// The tag had the digest before.
+    Present,
+    /// The tag was set in this run.
+    Loaded,
+    /// It could not be loaded, for this reason.
+    Failed(String),
+}
+
+/// A manifest of an image.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Part {
+    pub(crate) digest: Digest,
+    pub(crate) media_type: MediaType,
+}
+
+#[derive(Debug)]
+pub(crate) struct Image {
+    pub(crate) repository: usize,
+    pub(crate) tag: Tag,
+    pub(crate) digest: Digest,
+    pub(crate) status: Status,
+    /// Blobs that its repository does not have yet.
+    missing: usize,
+    /// Its manifests, children first, the tagged one last.
+    manifests: Vec<Part>,
+}
+
+#[derive(Debug)]
+struct Place {
+    name: Repository,
+    /// Images to tag, oldest first.
+    queue: VecDeque<usize>,
+    /// Whether an image of it is being pushed.
+    pushing: bool,
+    /// Manifests that are stored there.
+    stored: HashSet<Digest>,
+}
+
+/// A blob and the repositories that still need it, each with its waiting images.
+#[derive(Debug, Default)]
+struct Demand {
+    waiting: Vec<(usize, Vec<usize>)>,
+    /// A repository of the target that has it.
+    holder: Option<usize>,
+}
+
+/// All work that is left.
+#[derive(Debug)]
+pub(crate) struct Work {
+    images: Vec<Image>,
+    places: Vec<Place>,
+    demands: HashMap<Digest, Demand>,
+    /// Blobs that no repository is known to have, in the order of the bundle.
+    uploads: VecDeque<Digest>,
+    /// Deliveries that can be done by a mount.
+    mounts: VecDeque<(Digest, usize)>,
+    /// Repositories whose next image may be pushed.
+    ready: VecDeque<usize>,
+}
+
+impl Work {
+    /// What is to be done to bring `contents` to a target where `found` is what it has.
+    pub(crate) fn new(contents: &Contents, found: &[Found]) -> Self {
+        let mut work = Self {
+            images: Vec::new(),
+            places: Vec::new(),
+            demands: HashMap::new(),
+            uploads: VecDeque::new(),
+            mounts: VecDeque::new(),
+            ready: VecDeque::new(),
+        };
+        let mut blobs_there: Vec<HashSet<Digest>> = Vec::new();
+        for repository in &contents.catalog().repositories {
+            let place = work.places.len();
+            work.places.push(Place {
+                name: repository.name.clone(),
+                queue: VecDeque::new(),
+                pushing: false,
+                stored: HashSet::new(),
+            });
+            blobs_there.push(HashSet::new());
+            for tag in &repository.tags {
+                let image = work.images.len();
+                let there = found[image] == Found::Same;
+                let closure = contents.closure(tag.digest);
+                if there {
+                    // The target takes no manifest without its blobs: it has these too.
+                    work.places[place].stored.extend(closure.iter().map(|part| part.digest));
+                    blobs_there[place].extend(closure.iter().flat_map(|part| &part.blobs));
+                } else {
+                    work.places[place].queue.push_back(image);
+                }
+                let part = |part: &&tranship_common::bundle::ManifestEntry| Part {
+                    digest: part.digest,
+                    media_type: part.media_type.clone(),
+                };
+                work.images.push(Image {
+                    repository: place,
+                    tag: tag.name.clone(),
+                    digest: tag.digest,
+                    status: if there { Status::Present } else { Status::Pending },
+                    missing: 0,
+                    manifests: closure.iter().map(part).collect(),
+                });
+            }
+        }
+        work.demand(contents, &blobs_there);
+        work
+    }
+
+    /// Finds out which blobs are needed where.
+    fn demand(&mut self, contents: &Contents, blobs_there: &[HashSet<Digest>]) {
+        for (place, there) in blobs_there.iter().enumerate() {
+            for blob in there {
+                self.demands.entry(*blob).or_default().holder.get_or_insert(place);
+            }
+        }
+        for (image, state) in self.images.iter_mut().enumerate() {
+            if state.status != Status::Pending {
+                continue;
+            }
+            let place = state.repository;
+            let mut needed = HashSet::new();
+            for part in contents.closure(state.digest) {
+                let known = |blob: &&Digest| !blobs_there[place].contains(*blob);
+                needed.extend(part.blobs.iter().filter(known).copied());
+            }
+            state.missing = needed.len();
+            for blob in needed {
+                let waiting = &mut self.demands.entry(blob).or_default().waiting;
+                match waiting.iter_mut().find(|(to, _)| *to == place) {
+                    Some((_, images)) => images.push(image),
+                    None => waiting.push((place, vec![image])),
+                }
+            }
+        }
+        for entry in contents.entries() {
+            match self.demands.get(&entry.digest) {
+                Some(demand) if demand.waiting.is_empty() => {}
+                Some(Demand { waiting, holder: Some(_) }) => {
+                    let places = waiting.iter().map(|(to, _)| (entry.digest, *to));
+                    self.mounts.extend(places.collect::<Vec<_>>());
+                }
+                Some(_) => self.uploads.push_back(entry.digest),
+                None => {}
+            }
+        }
+        for place in 0..self.places.len() {
+            self.look_at(place);
+        }
+    }
+
+    /// The next thing to do, if anything can be done now. Tags come before mounts, so that images
+    /// appear early; mounts before uploads, so that no blob's bytes are kept for long.
+    pub(crate) fn next(&mut self) -> Option<Task> {
+        while let Some(place) = self.ready.pop_front() {
+            // What was ready may have failed since.
+            if let Some(image) = self.ready_image(place) {
+                self.places[place].pushing = true;
+                return Some(Task::Push { image });
+            }
+        }
+        while let Some((blob, to)) = self.mounts.pop_front() {
+            if self.is_wanted(blob, to) {
+                return Some(Task::Deliver { blob, to, from: self.demands[&blob].holder });
+            }
+        }
+        while let Some(blob) = self.uploads.pop_front() {
+            if let Some(to) = self.first_wanting(blob) {
+                return Some(Task::Deliver { blob, to, from: None });
+            }
+        }
+        None
+    }
+
+    /// The repository has the blob now.
+    pub(crate) fn delivered(&mut self, blob: Digest, to: usize) {
+        let Some(demand) = self.demands.get_mut(&blob) else { return };
+        let images = match demand.waiting.iter().position(|(place, _)| *place == to) {
+            Some(at) => demand.waiting.remove(at).1,
+            None => Vec::new(),
+        };
+        if demand.holder.is_none() {
+            demand.holder = Some(to);
+            self.mounts.extend(demand.waiting.iter().map(|(place, _)| (blob, *place)));
+        }
+        for image in images {
+            self.images[image].missing -= 1;
+        }
+        self.look_at(to);
+    }
+
+    /// The blob cannot be brought to this repository; the images there that need it fail.
+    pub(crate) fn undeliverable(&mut self, blob: Digest, to: usize, reason: &str) {
+        let Some(demand) = self.demands.get_mut(&blob) else { return };
+        if let Some(at) = demand.waiting.iter().position(|(place, _)| *place == to) {
+            let (_, images) = demand.waiting.remove(at);
+            let next_uploader = demand.holder.is_none() && !demand.waiting.is_empty();
+            if next_uploader {
+                self.uploads.push_front(blob);
+            }
+            images.into_iter().for_each(|image| self.fail(image, reason));
+        }
+        self.look_at(to);
+    }
+
+    /// The blob itself cannot be had; every image that still waits for it fails.
+    pub(crate) fn unreadable(&mut self, blob: Digest, reason: &str) {
+        let Some(demand) = self.demands.get_mut(&blob) else { return };
+        for (place, images) in std::mem::take(&mut demand.waiting) {
+            images.into_iter().for_each(|image| self.fail(image, reason));
+            self.look_at(place);
+        }
+    }
+
+    /// The image is stored and tagged, or could not be.
+    pub(crate) fn pushed(&mut self, image: usize, result: Result<(), String>) {
+        let place = self.images[image].repository;
+        self.places[place].pushing = false;
+        self.places[place].queue.retain(|queued| *queued != image);
+        match result {
+            Ok(()) => {
+                let manifests = self.images[image].manifests.iter().map(|part| part.digest);
+                self.places[place].stored.extend(manifests);
+                self.images[image].status = Status::Loaded;
+            }
+            Err(reason) => self.fail(image, &reason),
+        }
+        self.look_at(place);
+    }
+
+    /// Nothing more can be done in this repository.
+    pub(crate) fn give_up_repository(&mut self, place: usize, reason: &str) {
+        let left: Vec<usize> = self.places[place].queue.iter().copied().collect();
+        left.into_iter().for_each(|image| self.fail(image, reason));
+        self.look_at(place);
+    }
+
+    /// Nothing more can be done at all.
+    pub(crate) fn give_up(&mut self, reason: &str) {
+        for place in 0..self.places.len() {
+            self.give_up_repository(place, reason);
+        }
+    }
+
+    /// The images and what became of them, in the order of the catalog.
+    pub(crate) fn images(&self) -> &[Image] {
+        &self.images
+    }
+
+    /// A repository's name.
+    pub(crate) fn repository(&self, place: usize) -> &Repository {
+        &self.places[place].name
+    }
+
+    /// The manifests of an image that its repository does not have under their digests, children
+    /// first; the tagged one comes last in any case.
+    pub(crate) fn manifests_to_push(&self, image: usize) -> Vec<Part> {
+        let Image { repository, digest, manifests, .. } = &self.images[image];
+        let stored = &self.places[*repository].stored;
+        let needed = |part: &&Part| part.digest == *digest || !stored.contains(&part.digest);
+        manifests.iter().filter(needed).cloned().collect()
+    }
+
+    /// Manifests and blobs whose bytes may be needed.
+    pub(crate) fn wanted(&self) -> HashSet<Digest> {
+        let pending = self.images.iter().filter(|image| image.status == Status::Pending);
+        let manifests = pending.flat_map(|image| image.manifests.iter().map(|part| part.digest));
+        let blobs = self.demands.iter().filter(|(_, demand)| !demand.waiting.is_empty());
+        manifests.chain(blobs.map(|(blob, _)| *blob)).collect()
+    }
+
+    /// Whether all repositories that needed the blob have it or have failed.
+    pub(crate) fn is_settled(&self, blob: Digest) -> bool {
+        self.first_wanting(blob).is_none()
+    }
+
+    fn fail(&mut self, image: usize, reason: &str) {
+        if self.images[image].status == Status::Pending {
+            self.images[image].status = Status::Failed(reason.to_owned());
+        }
+    }
+
+    fn is_pending(&self, image: usize) -> bool {
+        self.images[image].status == Status::Pending
+    }
+
+    /// Whether an image of this repository that has not failed still needs the blob.
+    fn is_wanted(&self, blob: Digest, to: usize) -> bool {
+        let waiting = self.demands.get(&blob).map_or(&[][..], |demand| &demand.waiting);
+        waiting
+            .iter()
+            .any(|(place, images)| *place == to && images.iter().any(|image| self.is_pending(*image)))
+    }
+
+    fn first_wanting(&self, blob: Digest) -> Option<usize> {
+        let places = self.demands.get(&blob)?.waiting.iter().map(|(place, _)| *place);
+        places.into_iter().find(|place| self.is_wanted(blob, *place))
+    }
+
+    /// Sees whether the next image of a repository can be pushed.
+    fn look_at(&mut self, place: usize) {
+        if self.ready_image(place).is_some() && !self.ready.contains(&place) {
+            self.ready.push_back(place);
+        }
+    }
+
+    /// The next image of a repository, if all its blobs are there. Failed ones make way; one that
+    /// only waits does not, since the tags of a repository are to appear oldest first.
+    fn ready_image(&mut self, place: usize) -> Option<usize> {
+        let Self { places, images, .. } = self;
+        let Place { queue, pushing, .. } = &mut places[place];
+        while queue.front().is_some_and(|image| images[*image].status != Status::Pending) {
+            queue.pop_front();
+        }
+        let image = *queue.front()?;
+        (!*pushing && images[image].missing == 0).then_some(image)
+    }
+}
