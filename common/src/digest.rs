@@ -209,11 +209,7 @@ impl<R: Read> Verified<R> {
             return Err(VerifyError::Short { digest: self.want, size: self.size, got: self.got });
         }
         let got = hasher.finish();
-        if got == self.want {
-            Ok(())
-        } else {
-            Err(VerifyError::Digest { want: self.want, got })
-        }
+        if got == self.want { Ok(()) } else { Err(VerifyError::Digest { want: self.want, got }) }
     }
 }
 
@@ -267,7 +263,10 @@ mod tests {
             &format!("{EMPTY}\n"),
             "SHA256:e3b0",
         ] {
-            assert!(matches!(text.parse::<Digest>(), Err(ParseDigestError::Malformed(_))), "{text}");
+            assert!(
+                matches!(text.parse::<Digest>(), Err(ParseDigestError::Malformed(_))),
+                "{text}"
+            );
         }
         let other = "sha512:00".parse::<Digest>();
         assert_eq!(other, Err(ParseDigestError::Algorithm("sha512".into())));

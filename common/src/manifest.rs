@@ -3,9 +3,9 @@
 use serde::Deserialize;
 use serde::de::IgnoredAny;
 
+use crate::Digest;
 use crate::digest::ParseDigestError;
 use crate::media::{Descriptor, MediaType, kinds};
-use crate::Digest;
 
 /// Distribution accepts no manifest larger than this (bytes).
 pub const MAX_MANIFEST: u64 = 4 << 20;
@@ -20,10 +20,14 @@ pub enum ManifestError {
     #[error("the manifest cannot be read: {0}")]
     Malformed(String),
     /// A Docker image manifest of schema 1.
-    #[error("Docker schema 1 manifests are not carried yet; push the image again with a current client")]
+    #[error(
+        "Docker schema 1 manifests are not carried yet; push the image again with a current client"
+    )]
     Schema1,
     /// Nothing in it tells what it refers to.
-    #[error("nothing is known of media type `{0}`, and it has no config, layers, manifests or blobs to follow")]
+    #[error(
+        "nothing is known of media type `{0}`, and it has no config, layers, manifests or blobs to follow"
+    )]
     Unknown(MediaType),
     /// One of its descriptors has no usable digest.
     #[error("`{field}` of the manifest: {source}")]
@@ -79,10 +83,8 @@ struct Reference {
 
 impl Reference {
     fn descriptor(self, field: &'static str) -> Result<Descriptor, ManifestError> {
-        let digest = self
-            .digest
-            .parse()
-            .map_err(|source| ManifestError::Reference { field, source })?;
+        let digest =
+            self.digest.parse().map_err(|source| ManifestError::Reference { field, source })?;
         let media_type = self.media_type.unwrap_or_else(|| "".into());
         let foreign = self.urls.is_some_and(|urls| !urls.is_empty());
         Ok(Descriptor { media_type, digest, size: self.size, foreign })
@@ -230,7 +232,8 @@ mod tests {
     fn without_a_media_type_the_shape_decides() {
         let index = parse(r#"{"schemaVersion":2,"manifests":[]}"#).unwrap();
         assert_eq!(index.media_type().as_str(), kinds::OCI_INDEX);
-        let image = parse(r#"{"schemaVersion":2,"config":{"digest":"DIGEST"},"layers":[]}"#).unwrap();
+        let image =
+            parse(r#"{"schemaVersion":2,"config":{"digest":"DIGEST"},"layers":[]}"#).unwrap();
         assert_eq!(image.media_type().as_str(), kinds::OCI_MANIFEST);
     }
 

@@ -66,12 +66,10 @@ fn is_component(component: &str) -> bool {
     let ends_well = |b: Option<&u8>| b.is_some_and(|&b| alphanumeric(b));
     ends_well(bytes.first())
         && ends_well(bytes.last())
-        && bytes
-            .split(|&b| alphanumeric(b))
-            .all(|separator| match separator {
-                b"" | b"." | b"_" | b"__" => true,
-                other => other.iter().all(|&b| b == b'-'),
-            })
+        && bytes.split(|&b| alphanumeric(b)).all(|separator| match separator {
+            b"" | b"." | b"_" | b"__" => true,
+            other => other.iter().all(|&b| b == b'-'),
+        })
 }
 
 /// `[a-zA-Z0-9_][a-zA-Z0-9._-]{0,127}`.
@@ -163,9 +161,10 @@ mod tests {
             assert!(good.parse::<Repository>().is_ok(), "{good}");
         }
         let too_long = "a".repeat(256);
-        for bad in
-            ["", "/", "a/", "/a", "a//b", "A", "a..b", "a___b", "a._b", "a-.b", "-a", "a_", ".", "..", "a b", "a:b", "é", &too_long]
-        {
+        for bad in [
+            "", "/", "a/", "/a", "a//b", "A", "a..b", "a___b", "a._b", "a-.b", "-a", "a_", ".",
+            "..", "a b", "a:b", "é", &too_long,
+        ] {
             assert!(bad.parse::<Repository>().is_err(), "{bad}");
         }
     }

@@ -26,16 +26,21 @@ pub(crate) enum Cargo {
     Pipe(Pipe),
 }
 
-/// What has come out of the pipe so far and was not asked for yet.
+/// What has come out of the pipe so far.
 pub(crate) struct Pipe {
     passing: mpsc::Receiver<Passing>,
-    waiting: HashMap<Digest, Result<Payload, Arc<ReadError>>>,
+    /// All of them: a manifest is needed once for each of its tags.
+    manifests: HashMap<Digest, Result<Payload, Arc<ReadError>>>,
+    /// Blobs that were not asked for yet.
+    blobs: HashMap<Digest, Result<Payload, Arc<ReadError>>>,
+    /// The first thing that was wrong.
     ended: Option<Arc<ReadError>>,
 }
 
 /// What comes out of the pipe: everything wanted, in the order of the bundle.
 enum Passing {
-    Entry(Digest, Result<Payload, ReadError>),
+    Manifest(Digest, Result<Payload, ReadError>),
+    Blob(Digest, Result<Payload, ReadError>),
     /// The pipe cannot be read on, or is not as it should be between the entries.
     Damaged(ReadError),
 }
@@ -71,7 +76,12 @@ impl Bundle {
             Self::Pipe(stream) => {
                 let (sender, passing) = mpsc::channel(2);
                 tokio::task::spawn_blocking(move || flow(*stream, &wanted, &sender));
-                Cargo::Pipe(Pipe { passing, waiting: HashMap::new(), ended: None })
+                Cargo::Pipe(Pipe {
+                    passing,
+                    manifests: HashMap::new(),
+                    blobs: HashMap::new(),
+                    ended: None,
+                })
             }
         }
     }
@@ -103,7 +113,10 @@ impl Cargo {
 impl Pipe {
     async fn payload(&mut self, digest: Digest) -> Result<Payload, Arc<ReadError>> {
         loop {
-            if let Some(result) = self.waiting.remove(&digest) {
+            if let Some(result) = self.manifests.get(&digest) {
+                return result.clone();
+            }
+            if let Some(result) = self.blobs.remove(&digest) {
                 return result;
             }
             match self.passing.recv().await {
@@ -117,18 +130,19 @@ impl Pipe {
     }
 
     fn take(&mut self, passing: Passing) {
-        match passing {
-            Passing::Entry(digest, result) => {
-                let result = result.map_err(Arc::new);
-                if let Err(error) = &result {
-                    self.ended.get_or_insert_with(|| Arc::clone(error));
-                }
-                self.waiting.insert(digest, result);
-            }
+        let (map, digest, result) = match passing {
+            Passing::Manifest(digest, result) => (&mut self.manifests, digest, result),
+            Passing::Blob(digest, result) => (&mut self.blobs, digest, result),
             Passing::Damaged(error) => {
                 self.ended.get_or_insert(Arc::new(error));
+                return;
             }
+        };
+        let result = result.map_err(Arc::new);
+        if let Err(error) = &result {
+            self.ended.get_or_insert_with(|| Arc::clone(error));
         }
+        map.insert(digest, result);
     }
 }
 
@@ -138,25 +152,30 @@ fn cut_off(offset: u64) -> ReadError {
 
 /// Reads the pipe to its end and sends on what is wanted.
 fn flow(mut stream: Stream<Input>, wanted: &HashSet<Digest>, sender: &mpsc::Sender<Passing>) {
+    let manifests = stream.contents().catalog().manifests.len();
     for position in 0.. {
         let entry = stream.layout().entries().get(position).copied();
-        let wanted = entry.filter(|entry| wanted.contains(&entry.digest));
-        let result = stream.next_entry(|entry, bytes| match wanted {
-            Some(_) => spool(entry, bytes).map(Some),
-            None => io::copy(bytes, &mut io::sink()).map(|_| None),
+        let is_wanted = entry.is_some_and(|entry| wanted.contains(&entry.digest));
+        let result = stream.next_entry(|entry, bytes| match is_wanted {
+            true => spool(entry, bytes).map(Some),
+            false => io::copy(bytes, &mut io::sink()).map(|_| None),
         });
-        let passing = match (result, wanted) {
-            (Ok(Some(Some(payload))), Some(entry)) => Passing::Entry(entry.digest, Ok(payload)),
-            (Ok(Some(_)), _) => continue,
-            (Ok(None), _) => return,
-            (Err(error), Some(entry)) => Passing::Entry(entry.digest, Err(error)),
-            (Err(error), None) => Passing::Damaged(error),
+        let ends = matches!(&result, Err(error) if !error.can_read_on());
+        let result = match result {
+            Ok(Some(Some(payload))) => Ok(payload),
+            Ok(Some(None)) => continue,
+            Ok(None) => return,
+            Err(error) => Err(error),
         };
-        let cannot_go_on = matches!(
-            &passing,
-            Passing::Entry(_, Err(error)) | Passing::Damaged(error) if !error.can_read_on()
-        );
-        if sender.blocking_send(passing).is_err() || cannot_go_on || entry.is_none() {
+        let passing = match (entry, result) {
+            (Some(entry), result) if is_wanted && position < manifests => {
+                Passing::Manifest(entry.digest, result)
+            }
+            (Some(entry), result) if is_wanted => Passing::Blob(entry.digest, result),
+            (_, Err(error)) => Passing::Damaged(error),
+            (_, Ok(_)) => continue,
+        };
+        if sender.blocking_send(passing).is_err() || ends || entry.is_none() {
             return;
         }
     }

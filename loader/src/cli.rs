@@ -108,7 +108,7 @@ pub(crate) struct List {
 #[derive(Debug, Args)]
 #[command(next_help_heading = "Connection")]
 pub(crate) struct Connection {
-    /// The registry: https://HOST[:PORT]; http:// only for this machine or with --plain-http
+    /// Registry, as `https://HOST:PORT`; `http://` only for this machine or with --plain-http
     #[arg(long, value_name = "URL")]
     pub(crate) to: String,
     /// Allow a connection without encryption

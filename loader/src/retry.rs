@@ -113,7 +113,10 @@ mod tests {
         let now = Instant::now();
         let unavailable = error(StatusCode::SERVICE_UNAVAILABLE, None);
         let mut pause = || attempts.next_pause(&unavailable, now, 1.0).map(|pause| pause.as_secs());
-        assert_eq!([pause(), pause(), pause(), pause(), pause()], [Some(1), Some(2), Some(4), Some(4), None]);
+        assert_eq!(
+            [pause(), pause(), pause(), pause(), pause()],
+            [Some(1), Some(2), Some(4), Some(4), None]
+        );
     }
 
     #[test]
@@ -135,7 +138,9 @@ mod tests {
     #[test]
     fn what_cannot_pass_is_not_repeated() {
         for status in [StatusCode::UNAUTHORIZED, StatusCode::FORBIDDEN, StatusCode::BAD_REQUEST] {
-            assert!(policy().begin().next_pause(&error(status, None), Instant::now(), 0.0).is_none());
+            assert!(
+                policy().begin().next_pause(&error(status, None), Instant::now(), 0.0).is_none()
+            );
         }
     }
 }

@@ -5,8 +5,8 @@ use std::future::Future;
 use std::rc::Rc;
 use std::sync::Arc;
 
-use futures_util::{FutureExt, StreamExt};
 use futures_util::stream::FuturesUnordered;
+use futures_util::{FutureExt, StreamExt};
 use serde::Serialize;
 use tokio::sync::Mutex;
 use tranship_common::bundle::ReadError;
@@ -242,8 +242,10 @@ impl Transfer {
     ) -> Result<(), PushError> {
         let last = parts.len().saturating_sub(1);
         for (position, part) in parts.into_iter().enumerate() {
-            let payload = cargo.lock().await.payload(part.digest).await.map_err(PushError::Bundle)?;
-            let bytes = payload.bytes().await.map_err(|error| PushError::Bundle(Arc::new(error)))?;
+            let payload =
+                cargo.lock().await.payload(part.digest).await.map_err(PushError::Bundle)?;
+            let bytes =
+                payload.bytes().await.map_err(|error| PushError::Bundle(Arc::new(error)))?;
             let digest = part.digest.to_string();
             let reference = if position == last { tag } else { digest.as_str() };
             let mut attempts = self.retry.begin();

@@ -314,9 +314,9 @@ impl Work {
     /// Whether an image of this repository that has not failed still needs the blob.
     fn is_wanted(&self, blob: Digest, to: usize) -> bool {
         let waiting = self.demands.get(&blob).map_or(&[][..], |demand| &demand.waiting);
-        waiting
-            .iter()
-            .any(|(place, images)| *place == to && images.iter().any(|image| self.is_pending(*image)))
+        waiting.iter().any(|(place, images)| {
+            *place == to && images.iter().any(|image| self.is_pending(*image))
+        })
     }
 
     fn first_wanting(&self, blob: Digest) -> Option<usize> {

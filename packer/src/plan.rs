@@ -54,7 +54,10 @@ impl Plan {
             format_version: FORMAT_VERSION,
             required_features: Vec::new(),
             repositories,
-            manifests: manifests.iter().map(|digest| scan.manifests[digest].entry.clone()).collect(),
+            manifests: manifests
+                .iter()
+                .map(|digest| scan.manifests[digest].entry.clone())
+                .collect(),
             blobs,
         };
         let contents =

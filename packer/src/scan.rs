@@ -64,7 +64,9 @@ impl Scan {
             sizes,
             findings: broken.into_iter().map(Finding::of_tag).collect(),
         };
-        scan.exclude(broken_blobs.into_iter().map(|broken| (broken.digest, broken.path, broken.problem)));
+        scan.exclude(
+            broken_blobs.into_iter().map(|broken| (broken.digest, broken.path, broken.problem)),
+        );
         scan
     }
 
@@ -158,7 +160,8 @@ fn measure_blobs(
 ) -> (HashMap<Digest, u64>, HashSet<Digest>, Vec<Broken>) {
     let mut declared: HashMap<Digest, Declared> = HashMap::new();
     for blob in manifests.values().flat_map(Manifest::blobs) {
-        let known = declared.entry(blob.digest).or_insert(Declared { sizes: Vec::new(), foreign: true });
+        let known =
+            declared.entry(blob.digest).or_insert(Declared { sizes: Vec::new(), foreign: true });
         known.foreign &= blob.foreign;
         if !known.sizes.contains(&blob.size) {
             known.sizes.push(blob.size);
@@ -179,7 +182,9 @@ fn measure_blobs(
             Err(Problem::Missing) if is_foreign => {
                 foreign.insert(digest);
             }
-            Err(problem) => broken.push(Broken { digest, path: storage.blob_path(digest), problem }),
+            Err(problem) => {
+                broken.push(Broken { digest, path: storage.blob_path(digest), problem });
+            }
         }
     }
     (sizes, foreign, broken)

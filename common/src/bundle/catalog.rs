@@ -102,7 +102,8 @@ impl ManifestEntry {
     #[must_use]
     pub fn describe(manifest: &Manifest, is_foreign: impl Fn(Digest) -> bool) -> Self {
         let elsewhere = |blob: &Descriptor| blob.foreign && is_foreign(blob.digest);
-        let (foreign, blobs): (Vec<_>, Vec<_>) = manifest.blobs().iter().partition(|b| elsewhere(b));
+        let (foreign, blobs): (Vec<_>, Vec<_>) =
+            manifest.blobs().iter().partition(|b| elsewhere(b));
         Self {
             digest: manifest.digest(),
             size: manifest.raw().len() as u64,

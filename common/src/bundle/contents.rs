@@ -12,10 +12,14 @@ pub enum CatalogError {
     #[error("bundle.json cannot be read: {0}")]
     Malformed(String),
     /// Written in another version of the format.
-    #[error("the bundle has format version {0}; this program reads version {FORMAT_VERSION}: use a newer one")]
+    #[error(
+        "the bundle has format version {0}; this program reads version {FORMAT_VERSION}: use a newer one"
+    )]
     Version(u64),
     /// Needs a feature that this program does not know.
-    #[error("the bundle requires the feature `{0}`, which this program does not know: use a newer one")]
+    #[error(
+        "the bundle requires the feature `{0}`, which this program does not know: use a newer one"
+    )]
     Feature(String),
     /// Repositories or tags that are repeated or out of order.
     #[error("the catalog lists {0} twice or out of order")]
@@ -94,7 +98,8 @@ impl Contents {
             let dangling = |to: &Digest, place| {
                 Err(CatalogError::Dangling { from: manifest.digest.to_string(), to: *to, place })
             };
-            let precedes = |child: &Digest| self.positions.get(child).is_some_and(|p| *p < position);
+            let precedes =
+                |child: &Digest| self.positions.get(child).is_some_and(|p| *p < position);
             if let Some(child) = manifest.manifests.iter().find(|child| !precedes(child)) {
                 return dangling(child, "before it");
             }
@@ -121,7 +126,8 @@ impl Contents {
             if let Some(tag) = repository.tags.iter().find(|tag| !names.insert(&tag.name)) {
                 return Err(CatalogError::Order(name(tag)));
             }
-            if let Some(tag) = repository.tags.iter().find(|tag| self.manifest(tag.digest).is_none())
+            if let Some(tag) =
+                repository.tags.iter().find(|tag| self.manifest(tag.digest).is_none())
             {
                 let place = "among the manifests";
                 return Err(CatalogError::Dangling { from: name(tag), to: tag.digest, place });

@@ -79,9 +79,9 @@ fn is_ref_name(text: &str) -> bool {
         let [first, middle @ .., last] = separators.as_slice() else { return false };
         first.is_empty()
             && last.is_empty()
-            && middle.iter().all(|s| {
-                s.is_empty() || *s == "--" || (s.len() == 1 && "-._:@+".contains(*s))
-            })
+            && middle
+                .iter()
+                .all(|s| s.is_empty() || *s == "--" || (s.len() == 1 && "-._:@+".contains(*s)))
     })
 }
 

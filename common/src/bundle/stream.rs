@@ -15,7 +15,9 @@ const MAX_CATALOG: u64 = 1 << 30;
 #[derive(Debug, thiserror::Error)]
 pub enum OpenError {
     /// It does not begin as a bundle does.
-    #[error("this is not a bundle, or its beginning is damaged: expected the file `{want}` at byte {offset}")]
+    #[error(
+        "this is not a bundle, or its beginning is damaged: expected the file `{want}` at byte {offset}"
+    )]
     NotABundle {
         /// The file that should stand there.
         want: &'static str,
@@ -23,13 +25,17 @@ pub enum OpenError {
         offset: u64,
     },
     /// It ends before the blobs begin.
-    #[error("the bundle ends at byte {0}, before its catalog is complete: it was cut off, copy it again")]
+    #[error(
+        "the bundle ends at byte {0}, before its catalog is complete: it was cut off, copy it again"
+    )]
     Truncated(u64),
     /// The catalog is refused.
     #[error(transparent)]
     Catalog(#[from] CatalogError),
     /// A front file has not the content that goes with the catalog.
-    #[error("the bundle is damaged: `{name}` at byte {offset} does not fit bundle.json; copy it again")]
+    #[error(
+        "the bundle is damaged: `{name}` at byte {offset} does not fit bundle.json; copy it again"
+    )]
     Damaged {
         /// The file's name.
         name: &'static str,
@@ -228,8 +234,7 @@ fn front_file(
 ) -> Result<Vec<u8>, OpenError> {
     let offset = *at;
     let not_a_bundle = || OpenError::NotABundle { want, offset };
-    let block: [u8; 512] =
-        exactly(input, at, 512)?.try_into().map_err(|_| not_a_bundle())?;
+    let block: [u8; 512] = exactly(input, at, 512)?.try_into().map_err(|_| not_a_bundle())?;
     let (_, size) = parse(&block)
         .filter(|(name, size)| name == want && *size <= max)
         .ok_or_else(not_a_bundle)?;

@@ -57,7 +57,8 @@ fn entry_findings(bundle: &BundleFile, entry: Entry, progress: &dyn Progress) ->
     };
     let end = entry.offset + entry.size;
     if end > bundle.file_size() {
-        let cut = format!("the bundle ends at byte {}, inside or before this blob", bundle.file_size());
+        let cut =
+            format!("the bundle ends at byte {}, inside or before this blob", bundle.file_size());
         found(entry.offset, cut);
         return findings;
     }
@@ -130,7 +131,8 @@ fn end_findings(bundle: &BundleFile) -> Vec<Finding> {
         findings.push(found(size - TRAILER, "the end of the archive is not zero".into()));
     }
     if bundle.file_size() > size {
-        let what = format!("{} bytes stand behind the end of the archive", bundle.file_size() - size);
+        let what =
+            format!("{} bytes stand behind the end of the archive", bundle.file_size() - size);
         findings.push(found(size, what));
     }
     findings

@@ -44,12 +44,13 @@ impl Progress for Bar {
     fn begin(&self, stage: &'static str, bytes: u64, images: u64) {
         let template = match bytes {
             0 => "{prefix} {spinner} {elapsed} {msg}",
-            _ => "{prefix} {wide_bar} {binary_bytes} of {binary_total_bytes}, {msg}, {binary_bytes_per_sec}, {eta} left",
+            _ => {
+                "{prefix} {wide_bar} {binary_bytes} of {binary_total_bytes}, {msg}, {binary_bytes_per_sec}, {eta} left"
+            }
         };
         self.bar.reset();
-        self.bar.set_style(
-            ProgressStyle::with_template(template).expect("the template is a constant"),
-        );
+        self.bar
+            .set_style(ProgressStyle::with_template(template).expect("the template is a constant"));
         self.bar.set_prefix(stage);
         self.bar.set_message("");
         self.bar.set_length(bytes);

@@ -98,7 +98,12 @@ impl Auth {
 
     /// Takes notice of a 401 to a request of this scope, and tells whether it is worth sending
     /// again: the target asked for something new, or the token was an old one.
-    pub(super) async fn refused(&self, target: &Target, headers: &HeaderMap, scope: &Scope) -> bool {
+    pub(super) async fn refused(
+        &self,
+        target: &Target,
+        headers: &HeaderMap,
+        scope: &Scope,
+    ) -> bool {
         let dropped = self.tokens.lock().await.remove(scope).is_some();
         let Some(asked) = challenge(target, headers) else { return dropped };
         let mut scheme = self.scheme.lock().await;

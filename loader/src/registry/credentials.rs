@@ -46,7 +46,8 @@ pub(crate) fn from_auth_files(authority: &str) -> anyhow::Result<Option<Credenti
                 return Err(error).with_context(|| format!("cannot read {}", path.display()));
             }
         };
-        let found = docker_credential::get_credential_from_reader(io::BufReader::new(file), authority);
+        let found =
+            docker_credential::get_credential_from_reader(io::BufReader::new(file), authority);
         match found.map_err(for_people) {
             Ok(DockerCredential::UsernamePassword(username, password)) => {
                 return Ok(Some(Credentials::Password { username, password }));

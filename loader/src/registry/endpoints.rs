@@ -109,8 +109,10 @@ impl Registry {
             }
             let response = self.expect(Method::GET, &url, response, StatusCode::OK).await?;
             next = next_page(&self.target, &url, response.headers());
-            let page: Tags =
-                response.json().await.map_err(|_| self.protocol("tags/list with no list of tags"))?;
+            let page: Tags = response
+                .json()
+                .await
+                .map_err(|_| self.protocol("tags/list with no list of tags"))?;
             tags.extend(page.tags.unwrap_or_default());
         }
         Ok(tags)
@@ -165,7 +167,8 @@ impl Registry {
                 Some(error) => Err(RequestError::Bundle(Arc::new(error))),
                 None => result,
             };
-            let failed = !matches!(&result, Ok(response) if response.status() == StatusCode::CREATED);
+            let failed =
+                !matches!(&result, Ok(response) if response.status() == StatusCode::CREATED);
             if failed {
                 progress.take_back_bytes(sent.bytes());
             }
@@ -174,7 +177,10 @@ impl Registry {
             if unauthorized && self.auth.refused(&self.target, response.headers(), &scope).await {
                 continue;
             }
-            return self.expect(Method::PUT, session, response, StatusCode::CREATED).await.map(drop);
+            return self
+                .expect(Method::PUT, session, response, StatusCode::CREATED)
+                .await
+                .map(drop);
         }
     }
 
@@ -214,10 +220,7 @@ impl Registry {
     ) -> Result<(), RequestError> {
         let url = self.url(repository, &format!("manifests/{reference}"));
         let put = || {
-            self.http
-                .put(url.clone())
-                .header(CONTENT_TYPE, media_type.as_str())
-                .body(bytes.clone())
+            self.http.put(url.clone()).header(CONTENT_TYPE, media_type.as_str()).body(bytes.clone())
         };
         let response = self.send(&push_to(repository), put).await?;
         self.expect(Method::PUT, &url, response, StatusCode::CREATED).await.map(drop)
@@ -303,12 +306,7 @@ fn push_to(repository: &Repository) -> Scope {
 
 /// All types of manifests, since Harbor calls one that is not asked for by its type missing.
 fn accepted(media_type: &MediaType) -> String {
-    let known = [
-        kinds::OCI_MANIFEST,
-        kinds::OCI_INDEX,
-        kinds::DOCKER_MANIFEST,
-        kinds::DOCKER_LIST,
-    ];
+    let known = [kinds::OCI_MANIFEST, kinds::OCI_INDEX, kinds::DOCKER_MANIFEST, kinds::DOCKER_LIST];
     let own = (!known.contains(&media_type.as_str())).then_some(media_type.as_str());
     known.into_iter().chain(own).collect::<Vec<_>>().join(", ")
 }

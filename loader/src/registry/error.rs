@@ -43,7 +43,9 @@ pub(crate) enum RequestError {
     #[error("{0}")]
     Answer(Box<Answer>),
     /// An answer that the specification does not allow. Not retried.
-    #[error("{target} answers {what}: this is not a registry as the OCI distribution specification has it")]
+    #[error(
+        "{target} answers {what}: this is not a registry as the OCI distribution specification has it"
+    )]
     Protocol { target: String, what: String },
     /// Our own bytes are damaged or cannot be read. Not retried.
     #[error("{0}")]

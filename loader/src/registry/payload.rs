@@ -114,7 +114,9 @@ impl Payload {
         let (sender, receiver) = mpsc::channel::<io::Result<Bytes>>(2);
         let (payload, failed) = (self.clone(), Arc::clone(sent));
         spawn_blocking(move || match payload {
-            Self::Bundle(bundle, entry) => read_ahead(bundle.reader(entry), entry, &sender, &failed),
+            Self::Bundle(bundle, entry) => {
+                read_ahead(bundle.reader(entry), entry, &sender, &failed);
+            }
             Self::Spooled(file, entry) => {
                 let bytes = Slice(file, 0).take(entry.size);
                 read_ahead(Verified::new(bytes, entry.digest, entry.size), entry, &sender, &failed);

@@ -12,11 +12,17 @@ pub(crate) struct Target(Url);
 pub(crate) enum TargetError {
     #[error("`{0}` is not the address of a registry: give https://HOST or https://HOST:PORT")]
     Malformed(String),
-    #[error("the address `{0}` has a path; a registry is at the root of its host: give https://HOST[:PORT]")]
+    #[error(
+        "the address `{0}` has a path; a registry is at the root of its host: give https://HOST[:PORT]"
+    )]
     Path(String),
-    #[error("the address holds a user name or password; give them with --username and --password-stdin")]
+    #[error(
+        "the address holds a user name or password; give them with --username and --password-stdin"
+    )]
     Secret,
-    #[error("`{0}` would send credentials and images unencrypted: use https://, or say --plain-http")]
+    #[error(
+        "`{0}` would send credentials and images unencrypted: use https://, or say --plain-http"
+    )]
     PlainHttp(String),
 }
 

@@ -50,7 +50,11 @@ pub(crate) fn http_client(target: &Target, tls: &Tls) -> Result<Client> {
         pem.push(b'\n');
         pem.extend(read(key)?);
         let identity = Identity::from_pem(&pem).with_context(|| {
-            format!("{} and {} are no PEM certificate and key", certificate.display(), key.display())
+            format!(
+                "{} and {} are no PEM certificate and key",
+                certificate.display(),
+                key.display()
+            )
         })?;
         builder = builder.identity(identity);
     }

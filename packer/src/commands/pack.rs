@@ -23,7 +23,8 @@ pub(crate) fn run(options: &Pack, terminal: Terminal) -> anyhow::Result<Exit> {
     let storage = Storage::locate(&options.storage.folder)?;
     let usage = Usage::measure(&storage);
     let progress = terminal.progress();
-    let jobs = options.jobs.map_or_else(|| available_parallelism().map_or(1, NonZero::get), NonZero::get);
+    let jobs =
+        options.jobs.map_or_else(|| available_parallelism().map_or(1, NonZero::get), NonZero::get);
     let mut run = Run { options, terminal, storage, usage, jobs, progress: &*progress };
 
     let scan = Scan::new(&run.storage, run.progress);
@@ -106,9 +107,8 @@ impl Run<'_> {
     }
 
     fn write(&self, plan: &Plan) -> Result<Digest, PackError> {
-        let pack_to = |out: &mut dyn Write| {
-            pack(&self.storage, &plan.layout, out, self.jobs, self.progress)
-        };
+        let pack_to =
+            |out: &mut dyn Write| pack(&self.storage, &plan.layout, out, self.jobs, self.progress);
         if self.options.output == Path::new("-") {
             return pack_to(&mut io::stdout().lock());
         }

@@ -38,11 +38,15 @@ pub(crate) enum Problem {
     Read(io::Error),
     #[error("is missing")]
     Missing,
-    #[error("the tag has no `current/link`: its push was never finished, or it was removed by hand")]
+    #[error(
+        "the tag has no `current/link`: its push was never finished, or it was removed by hand"
+    )]
     NoCurrent,
     #[error("the link holds no digest: {0}")]
     Link(ParseDigestError),
-    #[error("the manifest was deleted from the repository, the registry itself no longer serves it")]
+    #[error(
+        "the manifest was deleted from the repository, the registry itself no longer serves it"
+    )]
     Deleted,
     #[error(transparent)]
     Manifest(#[from] ManifestError),
@@ -50,7 +54,9 @@ pub(crate) enum Problem {
     Reference(ParseDigestError),
     #[error("{0}")]
     Damaged(#[from] VerifyError),
-    #[error("the file has {got} bytes where the manifest says {want}, and their digest is {digest}")]
+    #[error(
+        "the file has {got} bytes where the manifest says {want}, and their digest is {digest}"
+    )]
     WrongSize { want: u64, got: u64, digest: Digest },
     #[error("index inside index, more than {0} deep")]
     Nested(usize),

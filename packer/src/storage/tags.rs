@@ -149,7 +149,13 @@ impl Walk<'_> {
     }
 
     /// One tag, given its folder.
-    fn tag(&self, repository: &Repository, entry: &DirEntry, manifests: &Path, name: String) -> Tags {
+    fn tag(
+        &self,
+        repository: &Repository,
+        entry: &DirEntry,
+        manifests: &Path,
+        name: String,
+    ) -> Tags {
         let link = entry.path().join("current/link");
         let tag = match entry.file_name().to_str() {
             None => return Tags::broken(name, &entry.path(), Problem::NotUtf8),

@@ -19,9 +19,11 @@ impl Storage {
     pub(crate) fn locate(given: &Path) -> Result<Self, LocateError> {
         let read = |source| LocateError::Read { path: given.to_owned(), source };
         let given = fs::canonicalize(given).map_err(read)?;
-        let candidates = ["docker/registry/v2", "registry/v2", "v2", ""].map(|tail| given.join(tail));
-        let is_storage =
-            |folder: &&PathBuf| folder.join("repositories").is_dir() && folder.join("blobs").is_dir();
+        let candidates =
+            ["docker/registry/v2", "registry/v2", "v2", ""].map(|tail| given.join(tail));
+        let is_storage = |folder: &&PathBuf| {
+            folder.join("repositories").is_dir() && folder.join("blobs").is_dir()
+        };
         match candidates.iter().find(is_storage) {
             Some(found) => Ok(Self { root: fs::canonicalize(found).map_err(read)? }),
             None => Err(LocateError::NotStorage {

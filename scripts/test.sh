@@ -1,0 +1,13 @@
+#!/usr/bin/env bash
+# Runs everything that CI runs: formatting, lints, documentation, all tests.
+# usage: scripts/test.sh
+set -euo pipefail
+cd "$(dirname "$0")/.."
+
+scripts/install.sh
+cargo fmt --check
+cargo clippy --workspace --all-targets --locked -- --deny warnings
+RUSTDOCFLAGS="--deny warnings" cargo doc --workspace --no-deps --document-private-items --locked --quiet
+cargo build --locked -p packer -p loader
+PACKER_BIN=$PWD/target/debug/packer LOADER_BIN=$PWD/target/debug/loader \
+    cargo test --workspace --locked
