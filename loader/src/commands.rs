@@ -18,5 +18,9 @@ fn open(path: &Path) -> Result<BundleFile> {
 /// Runs what waits for the network. One thread does: the registry is the slower side by far, and
 /// disks are read and hashed on threads of their own.
 fn block_on<T>(work: impl Future<Output = Result<T>>) -> Result<T> {
-    tokio::runtime::Builder::new_current_thread().enable_all().build()?.block_on(work)
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    let result = runtime.block_on(work);
+    // A thread that still waits for a pipe or a slow disk has nothing more to give.
+    runtime.shutdown_background();
+    result
 }

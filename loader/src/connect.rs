@@ -3,6 +3,8 @@
 use std::env;
 use std::fs::File;
 use std::io;
+use std::sync::mpsc;
+use std::thread;
 use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
@@ -44,7 +46,7 @@ pub(crate) fn retry_policy(options: &Connection) -> RetryPolicy {
 fn credentials(options: &Connection, authority: &str) -> Result<Option<Credentials>> {
     let password_variable = || env::var("TRANSHIP_PASSWORD").ok();
     let username = options.username.clone().or_else(|| env::var("TRANSHIP_USERNAME").ok());
-    let Some(username) = username else { return from_auth_files(authority) };
+    let Some(username) = username else { return in_time(authority) };
     let password = if options.password_stdin {
         password_from(io::stdin()).context("cannot read the password from standard input")?
     } else if let Some(path) = &options.password_file {
@@ -59,4 +61,18 @@ fn credentials(options: &Connection, authority: &str) -> Result<Option<Credentia
         );
     };
     Ok(Some(Credentials::Password { username, password }))
+}
+
+/// A credential helper that asks somebody on a screen that nobody sees would wait for ever.
+const HELPER_TIMEOUT: Duration = Duration::from_secs(60);
+
+/// Looks into the auth files, with a limit on the time that a credential helper may take.
+fn in_time(authority: &str) -> Result<Option<Credentials>> {
+    let (sender, receiver) = mpsc::channel();
+    let name = authority.to_owned();
+    // The thread of a helper that hangs ends with the program.
+    thread::spawn(move || sender.send(from_auth_files(&name)));
+    receiver.recv_timeout(HELPER_TIMEOUT).unwrap_or_else(|_| {
+        bail!("the credential helper for {authority} has not answered for 60 s")
+    })
 }

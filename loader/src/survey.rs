@@ -10,7 +10,7 @@ use crate::registry::{Registry, RequestError};
 use crate::retry::RetryPolicy;
 
 /// What the target says of one image of the bundle.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Found {
     /// The tag has the packed digest.
     Same,
@@ -18,6 +18,8 @@ pub(crate) enum Found {
     Different(Digest),
     /// There is no such tag.
     Missing,
+    /// The target does not tell, for this reason.
+    Unknown(String),
 }
 
 /// Asks for images, with a bound on the requests at once.
@@ -36,10 +38,26 @@ impl Surveyor<'_> {
     pub(crate) async fn images(&self) -> Result<Vec<Found>, RequestError> {
         self.progress.begin("asking the target", 0, self.contents.image_count() as u64);
         stream::iter(&self.contents.catalog().repositories)
-            .map(|repository| self.repository(repository))
+            .map(|repository| self.repository_or_reason(repository))
             .buffered(self.jobs)
             .try_concat()
             .await
+    }
+
+    /// A repository that cannot be asked, for want of a right perhaps, keeps none of the others
+    /// from being asked. Only a target that does not answer at all is an error.
+    async fn repository_or_reason(
+        &self,
+        repository: &RepositoryEntry,
+    ) -> Result<Vec<Found>, RequestError> {
+        let found = match self.repository(repository).await {
+            Err(error) if !error.is_unreachable() => {
+                vec![Found::Unknown(error.in_words()); repository.tags.len()]
+            }
+            other => other?,
+        };
+        self.progress.add_images(repository.tags.len() as u64);
+        Ok(found)
     }
 
     async fn repository(&self, repository: &RepositoryEntry) -> Result<Vec<Found>, RequestError> {
@@ -56,7 +74,6 @@ impl Surveyor<'_> {
             let absent = listed.as_ref().is_some_and(|listed| !listed.contains(tag.name.as_str()));
             found.push(if absent { Found::Missing } else { self.tag(name, tag).await? });
         }
-        self.progress.add_images(repository.tags.len() as u64);
         Ok(found)
     }
 

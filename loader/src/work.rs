@@ -82,6 +82,7 @@ pub(crate) struct Work {
     mounts: VecDeque<(Digest, usize)>,
     /// Repositories whose next image may be pushed.
     ready: VecDeque<usize>,
+    given_up: bool,
 }
 
 impl Work {
@@ -94,6 +95,7 @@ impl Work {
             uploads: VecDeque::new(),
             mounts: VecDeque::new(),
             ready: VecDeque::new(),
+            given_up: false,
         };
         let mut blobs_there: Vec<HashSet<Digest>> = Vec::new();
         for repository in &contents.catalog().repositories {
@@ -108,6 +110,11 @@ impl Work {
             for tag in &repository.tags {
                 let image = work.images.len();
                 let there = found[image] == Found::Same;
+                let status = match &found[image] {
+                    Found::Same => Status::Present,
+                    Found::Unknown(reason) => Status::Failed(reason.clone()),
+                    Found::Different(_) | Found::Missing => Status::Pending,
+                };
                 let closure = contents.closure(tag.digest);
                 if there {
                     // The target takes no manifest without its blobs: it has these too.
@@ -124,7 +131,7 @@ impl Work {
                     repository: place,
                     tag: tag.name.clone(),
                     digest: tag.digest,
-                    status: if there { Status::Present } else { Status::Pending },
+                    status,
                     missing: 0,
                     manifests: closure.iter().map(part).collect(),
                 });
@@ -264,9 +271,15 @@ impl Work {
 
     /// Nothing more can be done at all.
     pub(crate) fn give_up(&mut self, reason: &str) {
+        self.given_up = true;
         for place in 0..self.places.len() {
             self.give_up_repository(place, reason);
         }
+    }
+
+    /// Whether the work ended before its time.
+    pub(crate) fn is_given_up(&self) -> bool {
+        self.given_up
     }
 
     /// The images and what became of them, in the order of the catalog.

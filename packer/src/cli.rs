@@ -64,7 +64,8 @@ pub(crate) struct Pack {
 
 /// List the tagged images, one REPOSITORY:TAG a line, sorted
 ///
-/// Images whose manifest is broken are named on standard error, and the exit code is 3.
+/// The list is of the images that `pack` can pack. Broken ones are named on standard error with the
+/// reason, and the exit code is then 3.
 #[derive(Debug, Args)]
 #[command(after_help = "Example:
   packer list --storage /var/lib/registry > images.list")]

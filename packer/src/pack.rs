@@ -5,7 +5,7 @@ use std::io::{self, Read, Write};
 use std::path::PathBuf;
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 
-use rayon::{ThreadPool, ThreadPoolBuildError, ThreadPoolBuilder};
+use rayon::ThreadPool;
 use tranship_common::bundle::{AppendError, Entry, Layout, Writer};
 use tranship_common::{Digest, Progress, Verified};
 
@@ -28,8 +28,6 @@ pub(crate) enum PackError {
     Broken(Vec<(Digest, PathBuf, Problem)>),
     #[error("cannot write the bundle")]
     Write(#[source] io::Error),
-    #[error("cannot start the threads that read")]
-    Threads(#[from] ThreadPoolBuildError),
 }
 
 type Piece = Result<Vec<u8>, Problem>;
@@ -42,13 +40,12 @@ pub(crate) fn pack(
     storage: &Storage,
     layout: &Layout,
     out: impl Write,
-    jobs: usize,
+    readers: &ThreadPool,
     progress: &dyn Progress,
 ) -> Result<Digest, PackError> {
-    let readers = ThreadPoolBuilder::new().num_threads(jobs).build()?;
     let mut writer = Writer::new(out, layout).map_err(PackError::Write)?;
     let mut broken = Vec::new();
-    in_order(&readers, storage, layout.entries(), |entry, pieces| {
+    in_order(readers, storage, layout.entries(), |entry, pieces| {
         let next = || match pieces.recv() {
             Ok(Ok(piece)) => {
                 progress.add_bytes(piece.len() as u64);
@@ -84,12 +81,11 @@ pub(crate) fn pack(
 pub(crate) fn find_damage(
     storage: &Storage,
     layout: &Layout,
-    jobs: usize,
+    readers: &ThreadPool,
     progress: &dyn Progress,
 ) -> Result<Vec<(Digest, PathBuf, Problem)>, PackError> {
-    let readers = ThreadPoolBuilder::new().num_threads(jobs).build()?;
     let mut damaged = Vec::new();
-    in_order(&readers, storage, layout.entries(), |entry, pieces| {
+    in_order(readers, storage, layout.entries(), |entry, pieces| {
         for piece in pieces {
             match piece {
                 Ok(piece) => progress.add_bytes(piece.len() as u64),

@@ -2,7 +2,8 @@
 
 use anyhow::{Context, Result};
 use serde::Serialize;
-use tranship_common::Digest;
+use tranship_common::bundle::TagEntry;
+use tranship_common::{Digest, Repository};
 use tranship_terminal::{Exit, Terminal, quantity};
 
 use crate::cli::Check;
@@ -16,6 +17,8 @@ struct Checked {
     status: &'static str,
     #[serde(skip_serializing_if = "Option::is_none")]
     found: Option<Digest>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    reason: Option<String>,
 }
 
 pub(crate) fn run(options: &Check, terminal: Terminal) -> Result<Exit> {
@@ -41,35 +44,43 @@ pub(crate) fn run(options: &Check, terminal: Terminal) -> Result<Exit> {
         terminal.result(&(serde_json::to_string_pretty(&checked)? + "\n"))?;
     } else {
         for image in &checked {
-            match (image.status, image.found) {
-                (_, Some(found)) => terminal.result(&format!(
-                    "different: {} has {found}, packed was {}\n",
-                    image.name, image.packed
-                ))?,
-                ("missing", None) => terminal.result(&format!("missing: {}\n", image.name))?,
-                _ => {}
-            }
+            terminal.result(&image.in_words())?;
         }
         let (all, target) = (quantity(checked.len() as u64, "tag"), registry.target());
         let verdict = match wrong {
             0 => format!("{all} checked, all in {target} with the packed digest\n"),
-            wrong => format!("{all} checked, {wrong} missing in {target} or different\n"),
+            wrong => format!("{all} checked, {wrong} of them not in {target} as packed\n"),
         };
         terminal.result(&verdict)?;
     }
     Ok(if wrong == 0 { Exit::Done } else { Exit::Failed })
 }
 
-fn checked(
-    ((repository, tag), found): (
-        (&tranship_common::Repository, &tranship_common::bundle::TagEntry),
-        Found,
-    ),
-) -> Checked {
-    let (status, found) = match found {
-        Found::Same => ("same", None),
-        Found::Different(digest) => ("different", Some(digest)),
-        Found::Missing => ("missing", None),
+impl Checked {
+    /// A line for an image that is not as it was packed.
+    fn in_words(&self) -> String {
+        let Self { name, packed, status, found, reason } = self;
+        match (found, reason) {
+            (Some(found), _) => format!("{status}: {name} has {found}, packed was {packed}\n"),
+            (None, Some(reason)) => format!("{status}: {name}: {reason}\n"),
+            (None, None) if *status == "same" => String::new(),
+            (None, None) => format!("{status}: {name}\n"),
+        }
+    }
+}
+
+fn checked(((repository, tag), found): ((&Repository, &TagEntry), Found)) -> Checked {
+    let (status, found, reason) = match found {
+        Found::Same => ("same", None, None),
+        Found::Different(digest) => ("different", Some(digest), None),
+        Found::Missing => ("missing", None, None),
+        Found::Unknown(reason) => ("unknown", None, Some(reason)),
     };
-    Checked { name: format!("{repository}:{}", tag.name), packed: tag.digest, status, found }
+    Checked {
+        name: format!("{repository}:{}", tag.name),
+        packed: tag.digest,
+        status,
+        found,
+        reason,
+    }
 }

@@ -98,7 +98,10 @@ async fn transfer(
     let stop = interrupted(terminal)?;
     let transfer = Transfer { registry, retry, jobs, progress };
     let counts = transfer.run(&mut work, &cargo, stop).await;
-    let damage = cargo.lock().await.finish().await.err();
+    let damage = match work.is_given_up() {
+        true => None,
+        false => cargo.lock().await.finish().await.err(),
+    };
     Ok((work, counts, damage.map(|error| format!("{:#}", anyhow::Error::new(error)))))
 }
 

@@ -72,6 +72,11 @@ impl Auth {
         Self { credentials, scheme, tokens }
     }
 
+    /// Whether there is anything to log in with.
+    pub(super) fn has_credentials(&self) -> bool {
+        self.credentials.is_some()
+    }
+
     /// The account that is used, for messages.
     pub(super) fn account(&self) -> String {
         self.credentials.as_ref().map_or_else(|| "anonymous".into(), Credentials::name)

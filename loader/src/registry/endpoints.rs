@@ -71,6 +71,10 @@ impl Registry {
     pub(crate) async fn ping(&self) -> Result<(), RequestError> {
         let url = self.target.join("/v2/");
         let response = self.send(&Scope::default(), || self.http.get(url.clone())).await?;
+        if response.status() == StatusCode::UNAUTHORIZED && self.auth.has_credentials() {
+            let (target, account) = (self.target.to_string(), self.auth.account());
+            return Err(RequestError::Credentials { target, account });
+        }
         self.expect(Method::GET, &url, response, StatusCode::OK).await.map(drop)
     }
 
@@ -89,8 +93,7 @@ impl Registry {
             return Ok(None);
         }
         let response = self.expect(Method::HEAD, &url, response, StatusCode::OK).await?;
-        let digest = response.headers().get("docker-content-digest");
-        let digest = digest.and_then(|value| value.to_str().ok()?.parse().ok());
+        let digest = content_digest(response.headers());
         digest.map(Some).ok_or_else(|| self.protocol("HEAD of a manifest without its digest"))
     }
 
@@ -223,7 +226,13 @@ impl Registry {
             self.http.put(url.clone()).header(CONTENT_TYPE, media_type.as_str()).body(bytes.clone())
         };
         let response = self.send(&push_to(repository), put).await?;
-        self.expect(Method::PUT, &url, response, StatusCode::CREATED).await.map(drop)
+        let response = self.expect(Method::PUT, &url, response, StatusCode::CREATED).await?;
+        match content_digest(response.headers()) {
+            Some(stored) if stored != Digest::of(&bytes) => {
+                Err(self.protocol("the storing of a manifest with the digest of another"))
+            }
+            _ => Ok(()),
+        }
     }
 
     /// Sends a request; after a 401 that can be answered, once more.
@@ -304,6 +313,11 @@ fn push_to(repository: &Repository) -> Scope {
     Scope { push: Some(repository.clone()), pull: None }
 }
 
+/// The digest of the manifest that an answer is about.
+fn content_digest(headers: &HeaderMap) -> Option<Digest> {
+    headers.get("docker-content-digest")?.to_str().ok()?.parse().ok()
+}
+
 /// All types of manifests, since Harbor calls one that is not asked for by its type missing.
 fn accepted(media_type: &MediaType) -> String {
     let known = [kinds::OCI_MANIFEST, kinds::OCI_INDEX, kinds::DOCKER_MANIFEST, kinds::DOCKER_LIST];
@@ -346,26 +360,25 @@ pub(super) fn transport_error(target: &str, source: reqwest::Error) -> RequestEr
     let target = target.to_owned();
     // An address may carry an upload's state; it is of no use to a person.
     let source = source.without_url();
-    if is_certificate_error(&source) {
-        RequestError::Certificate { target, source }
-    } else if source.is_connect() {
-        RequestError::Connect { target, source }
-    } else {
-        RequestError::Interrupted { target, source }
+    match tls_error(&source) {
+        Some(rustls::Error::InvalidCertificate(_)) => RequestError::Certificate { target, source },
+        Some(rustls::Error::InvalidMessage(_)) => RequestError::NotTls { target },
+        _ if source.is_connect() => RequestError::Connect { target, source },
+        _ => RequestError::Interrupted { target, source },
     }
 }
 
-fn is_certificate_error(error: &reqwest::Error) -> bool {
+/// The TLS error among the causes, if there is one.
+fn tls_error(error: &reqwest::Error) -> Option<&rustls::Error> {
     let mut cause = std::error::Error::source(error);
     while let Some(error) = cause {
-        // The TLS error sits inside an I/O error, whose own source skips it.
+        // It sits inside an I/O error, whose own source skips it.
         let inner = error.downcast_ref::<std::io::Error>().and_then(std::io::Error::get_ref);
-        let tls = inner.and_then(|inner| inner.downcast_ref::<rustls::Error>());
-        let tls = tls.or_else(|| error.downcast_ref::<rustls::Error>());
-        if let Some(rustls::Error::InvalidCertificate(_)) = tls {
-            return true;
+        let found = inner.and_then(|inner| inner.downcast_ref::<rustls::Error>());
+        if let Some(found) = found.or_else(|| error.downcast_ref::<rustls::Error>()) {
+            return Some(found);
         }
         cause = error.source();
     }
-    false
+    None
 }

@@ -29,6 +29,14 @@ pub(crate) enum RequestError {
         #[source]
         source: reqwest::Error,
     },
+    /// Whoever answers does not speak TLS. Not retried.
+    #[error(
+        "{target} does not answer with TLS; if it is to be plain HTTP, say http:// and --plain-http"
+    )]
+    NotTls { target: String },
+    /// The account or its password is wrong. Not retried.
+    #[error("{target} refuses the user name or password of {account}")]
+    Credentials { target: String, account: String },
     /// The connection broke while the request was under way. Retried.
     #[error("the connection to {target} broke off")]
     Interrupted {
@@ -88,7 +96,11 @@ impl RequestError {
         match self {
             Self::Connect { .. } | Self::Interrupted { .. } | Self::Stalled { .. } => true,
             Self::Answer(answer) => answer.can_pass(),
-            Self::Certificate { .. } | Self::Protocol { .. } | Self::Bundle(_) => false,
+            Self::Certificate { .. }
+            | Self::NotTls { .. }
+            | Self::Credentials { .. }
+            | Self::Protocol { .. }
+            | Self::Bundle(_) => false,
         }
     }
 

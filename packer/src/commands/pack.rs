@@ -4,10 +4,10 @@ use std::fs;
 use std::io::{self, BufWriter, Write};
 use std::num::NonZero;
 use std::path::Path;
-use std::thread::available_parallelism;
 
 use anyhow::{Context, bail};
 use indicatif::BinaryBytes;
+use rayon::{ThreadPool, ThreadPoolBuilder};
 use tranship_common::{Digest, Progress, StagedFile};
 use tranship_terminal::{Exit, Terminal, quantity};
 
@@ -21,13 +21,17 @@ use crate::storage::{Storage, Usage};
 
 pub(crate) fn run(options: &Pack, terminal: Terminal) -> anyhow::Result<Exit> {
     let storage = Storage::locate(&options.storage.folder)?;
-    let usage = Usage::measure(&storage);
+    let to_pipe = options.output == Path::new("-");
+    if !to_pipe && storage.contains(&options.output) {
+        bail!("the output would be inside the storage, which is only read: give another --output");
+    }
+    // No number means one thread per processor.
+    let threads = options.jobs.map_or(0, NonZero::get);
+    let readers = ThreadPoolBuilder::new().num_threads(threads).build()?;
     let progress = terminal.progress();
-    let jobs =
-        options.jobs.map_or_else(|| available_parallelism().map_or(1, NonZero::get), NonZero::get);
-    let mut run = Run { options, terminal, storage, usage, jobs, progress: &*progress };
-
-    let scan = Scan::new(&run.storage, run.progress);
+    let (usage, scan) =
+        readers.install(|| (Usage::measure(&storage), Scan::new(&storage, &*progress)));
+    let run = Run { options, terminal, storage, usage, readers, to_pipe, progress: &*progress };
     let outcome = run.pack_whole_images(scan)?;
     drop(progress);
 
@@ -46,7 +50,7 @@ pub(crate) fn run(options: &Pack, terminal: Terminal) -> anyhow::Result<Exit> {
     }
     let summary = outcome.summary(options)?;
     // With `-o -` standard output carries the bundle.
-    if options.output == Path::new("-") && !options.dry_run {
+    if to_pipe && !options.dry_run {
         terminal.message(summary.trim_end());
     } else {
         terminal.result(&summary)?;
@@ -59,7 +63,8 @@ struct Run<'a> {
     terminal: Terminal,
     storage: Storage,
     usage: Usage,
-    jobs: usize,
+    readers: ThreadPool,
+    to_pipe: bool,
     progress: &'a dyn Progress,
 }
 
@@ -73,13 +78,12 @@ struct Outcome {
 impl Run<'_> {
     /// Packs what is whole. When a blob's bytes turn out to be damaged on the way, the images
     /// that need it are broken too: with --skip-broken the others are packed in a second go.
-    fn pack_whole_images(&mut self, mut scan: Scan) -> anyhow::Result<Outcome> {
-        let to_pipe = self.options.output == Path::new("-");
+    fn pack_whole_images(&self, mut scan: Scan) -> anyhow::Result<Outcome> {
         // What went down a pipe cannot be taken back, so it is checked beforehand.
-        if to_pipe && self.options.skip_broken && !self.options.dry_run {
+        if self.to_pipe && self.options.skip_broken && !self.options.dry_run {
             let plan = Plan::new(&scan, self.usage);
             self.progress.begin("checking", plan.totals.bytes, 0);
-            scan.exclude(find_damage(&self.storage, &plan.layout, self.jobs, self.progress)?);
+            scan.exclude(find_damage(&self.storage, &plan.layout, &self.readers, self.progress)?);
         }
         loop {
             let plan = Plan::new(&scan, self.usage);
@@ -90,7 +94,7 @@ impl Run<'_> {
             self.progress.begin("packing", plan.totals.bytes, 0);
             match self.write(&plan) {
                 Ok(digest) => return Ok(Outcome { plan, scan, bundle: Some(digest) }),
-                Err(PackError::Broken(broken)) if to_pipe => {
+                Err(PackError::Broken(broken)) if self.to_pipe => {
                     scan.exclude(broken);
                     for finding in &scan.findings {
                         self.terminal.problem(&format!("broken: {finding}"));
@@ -107,9 +111,10 @@ impl Run<'_> {
     }
 
     fn write(&self, plan: &Plan) -> Result<Digest, PackError> {
-        let pack_to =
-            |out: &mut dyn Write| pack(&self.storage, &plan.layout, out, self.jobs, self.progress);
-        if self.options.output == Path::new("-") {
+        let pack_to = |out: &mut dyn Write| {
+            pack(&self.storage, &plan.layout, out, &self.readers, self.progress)
+        };
+        if self.to_pipe {
             return pack_to(&mut io::stdout().lock());
         }
         let staged = StagedFile::create(&self.options.output).map_err(PackError::Write)?;

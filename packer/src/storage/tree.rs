@@ -33,6 +33,13 @@ impl Storage {
         }
     }
 
+    /// Whether a file that may not exist yet would be inside the storage.
+    pub(crate) fn contains(&self, file: &Path) -> bool {
+        let folder = file.parent().filter(|folder| !folder.as_os_str().is_empty());
+        fs::canonicalize(folder.unwrap_or(Path::new(".")))
+            .is_ok_and(|folder| folder.starts_with(&self.root))
+    }
+
     /// The folder below which the repositories are.
     pub(crate) fn repositories(&self) -> PathBuf {
         self.root.join("repositories")
