@@ -49,7 +49,7 @@ impl Report {
                     Status::Loaded => ("loaded", None),
                     Status::Present => ("present", None),
                     Status::Failed(reason) => ("failed", Some(reason.clone())),
-                    Status::Pending => ("failed", Some("it was never begun".to_owned())),
+                    Status::Pending => ("left", work.given_up().map(str::to_owned)),
                 };
                 let name = format!("{}:{}", work.repository(image.repository), image.tag);
                 ImageReport { name, digest: image.digest, status, reason }

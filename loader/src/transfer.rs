@@ -106,7 +106,7 @@ impl Transfer {
             let outcome = tokio::select! {
                 outcome = under_way.next() => outcome,
                 () = &mut stop => {
-                    work.give_up("the load was interrupted; the same command goes on with it");
+                    work.give_up("interrupted");
                     continue;
                 }
             };
@@ -279,6 +279,8 @@ pub(crate) struct Tally {
     pub(crate) loaded: u64,
     pub(crate) present: u64,
     pub(crate) failed: u64,
+    /// Not tried, or not to the end, since the load ended before its time.
+    pub(crate) left: u64,
 }
 
 impl Tally {
@@ -289,7 +291,8 @@ impl Tally {
             match image.status {
                 Status::Loaded => tally.loaded += 1,
                 Status::Present => tally.present += 1,
-                Status::Pending | Status::Failed(_) => tally.failed += 1,
+                Status::Failed(_) => tally.failed += 1,
+                Status::Pending => tally.left += 1,
             }
         }
         tally

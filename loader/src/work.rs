@@ -22,7 +22,7 @@ pub(crate) enum Task {
 /// What has become of an image.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Status {
-    /// Not done yet, or not any more.
+    /// Not done yet.
     Pending,
     /// The tag had the digest before.
     Present,
@@ -82,7 +82,8 @@ pub(crate) struct Work {
     mounts: VecDeque<(Digest, usize)>,
     /// Repositories whose next image may be pushed.
     ready: VecDeque<usize>,
-    given_up: bool,
+    /// Why the work ended before its time, if it did.
+    given_up: Option<String>,
 }
 
 impl Work {
@@ -95,7 +96,7 @@ impl Work {
             uploads: VecDeque::new(),
             mounts: VecDeque::new(),
             ready: VecDeque::new(),
-            given_up: false,
+            given_up: None,
         };
         let mut blobs_there: Vec<HashSet<Digest>> = Vec::new();
         for repository in &contents.catalog().repositories {
@@ -186,6 +187,9 @@ impl Work {
     /// The next thing to do, if anything can be done now. Tags come before mounts, so that images
     /// appear early; mounts before uploads, so that no blob's bytes are kept for long.
     pub(crate) fn next(&mut self) -> Option<Task> {
+        if self.given_up.is_some() {
+            return None;
+        }
         while let Some(place) = self.ready.pop_front() {
             // What was ready may have failed since.
             if let Some(image) = self.ready_image(place) {
@@ -269,17 +273,14 @@ impl Work {
         self.look_at(place);
     }
 
-    /// Nothing more can be done at all.
+    /// Nothing more can be done at all; what is under way may still come to its end.
     pub(crate) fn give_up(&mut self, reason: &str) {
-        self.given_up = true;
-        for place in 0..self.places.len() {
-            self.give_up_repository(place, reason);
-        }
+        self.given_up.get_or_insert_with(|| reason.to_owned());
     }
 
-    /// Whether the work ended before its time.
-    pub(crate) fn is_given_up(&self) -> bool {
-        self.given_up
+    /// Why the work ended before its time, if it did.
+    pub(crate) fn given_up(&self) -> Option<&str> {
+        self.given_up.as_deref()
     }
 
     /// The images and what became of them, in the order of the catalog.

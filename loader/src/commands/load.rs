@@ -42,6 +42,10 @@ pub(crate) fn run(options: &Load, terminal: Terminal) -> Result<Exit> {
         }
     }
     let tally = Tally::of(&work);
+    if let Some(reason) = work.given_up() {
+        let left = quantity(tally.left, "image");
+        terminal.problem(&format!("{reason}; {left} left: the same command goes on with them"));
+    }
     if options.json {
         terminal.result(&report.to_json()?)?;
     } else {
@@ -63,7 +67,7 @@ pub(crate) fn run(options: &Load, terminal: Terminal) -> Result<Exit> {
         bail!(damage);
     }
     Ok(match tally {
-        Tally { failed: 0, .. } => Exit::Done,
+        Tally { failed: 0, left: 0, .. } => Exit::Done,
         Tally { loaded: 0, present: 0, .. } => Exit::Failed,
         _ => Exit::Partial,
     })
@@ -98,9 +102,9 @@ async fn transfer(
     let stop = interrupted(terminal)?;
     let transfer = Transfer { registry, retry, jobs, progress };
     let counts = transfer.run(&mut work, &cargo, stop).await;
-    let damage = match work.is_given_up() {
-        true => None,
-        false => cargo.lock().await.finish().await.err(),
+    let damage = match work.given_up() {
+        Some(_) => None,
+        None => cargo.lock().await.finish().await.err(),
     };
     Ok((work, counts, damage.map(|error| format!("{:#}", anyhow::Error::new(error)))))
 }

@@ -372,13 +372,14 @@ pub(super) fn transport_error(target: &str, source: reqwest::Error) -> RequestEr
 fn tls_error(error: &reqwest::Error) -> Option<&rustls::Error> {
     let mut cause = std::error::Error::source(error);
     while let Some(error) = cause {
-        // It sits inside an I/O error, whose own source skips it.
-        let inner = error.downcast_ref::<std::io::Error>().and_then(std::io::Error::get_ref);
-        let found = inner.and_then(|inner| inner.downcast_ref::<rustls::Error>());
-        if let Some(found) = found.or_else(|| error.downcast_ref::<rustls::Error>()) {
+        if let Some(found) = error.downcast_ref::<rustls::Error>() {
             return Some(found);
         }
-        cause = error.source();
+        // An I/O error that wraps another error skips it when asked for its source.
+        cause = match error.downcast_ref::<std::io::Error>().and_then(std::io::Error::get_ref) {
+            Some(wrapped) => Some(wrapped),
+            None => error.source(),
+        };
     }
     None
 }
