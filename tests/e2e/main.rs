@@ -1,0 +1,3 @@
+//! End-to-end tests: the two programs against a real docker-registry and skopeo.
+
+mod roundtrip; // the main job, with standard tools as witnesses

@@ -1,0 +1,213 @@
+//! A front: an HTTP server before a registry, that forwards what it is told to forward and
+//! otherwise misbehaves as it is told.
+//!
+//! Each request has its connection to itself, which keeps the front small: a body is copied by its
+//! Content-Length, an answer until its end.
+
+use std::io::{self, BufRead, BufReader, Read, Write};
+use std::net::{Shutdown, TcpListener, TcpStream};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex};
+use std::thread;
+
+/// The head of a request.
+#[derive(Debug, Clone)]
+pub struct Request {
+    /// Counted from 0.
+    pub number: u64,
+    /// `GET`, `PUT` and so on.
+    pub method: String,
+    /// Path and query.
+    pub target: String,
+    /// The header lines, without their ends.
+    pub headers: Vec<String>,
+}
+
+impl Request {
+    /// The value of a header.
+    #[must_use]
+    pub fn header(&self, name: &str) -> Option<&str> {
+        self.headers.iter().find_map(|line| {
+            let (key, value) = line.split_once(':')?;
+            key.eq_ignore_ascii_case(name).then(|| value.trim())
+        })
+    }
+
+    fn content_length(&self) -> u64 {
+        self.header("content-length").and_then(|text| text.parse().ok()).unwrap_or(0)
+    }
+}
+
+/// What to do with a request.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Verdict {
+    /// Pass it on, and its answer back.
+    Forward,
+    /// Answer it, after its body was read.
+    Answer {
+        /// As `503 Service Unavailable`.
+        status: &'static str,
+        /// Header lines, each with its end.
+        headers: String,
+        /// The body.
+        body: String,
+    },
+    /// Pass on this much of its body (bytes), then close both connections.
+    CutUp(u64),
+    /// Pass it on whole, and this much of the answer back (bytes), then close.
+    CutDown(u64),
+    /// Never answer.
+    Stall,
+}
+
+impl Verdict {
+    /// An answer with a status and nothing else.
+    #[must_use]
+    pub fn status(status: &'static str) -> Self {
+        Self::Answer { status, headers: String::new(), body: String::new() }
+    }
+}
+
+/// A running front.
+#[derive(Debug)]
+pub struct Front {
+    port: u16,
+    stopped: Arc<AtomicBool>,
+    requests: Arc<Mutex<Vec<Request>>>,
+}
+
+type Judge = dyn Fn(&Request) -> Verdict + Send + Sync;
+
+struct Shared {
+    upstream: String,
+    judge: Box<Judge>,
+    count: AtomicU64,
+    requests: Arc<Mutex<Vec<Request>>>,
+}
+
+impl Front {
+    /// Starts a front before `upstream` (host and port).
+    pub fn start(
+        upstream: String,
+        judge: impl Fn(&Request) -> Verdict + Send + Sync + 'static,
+    ) -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").expect("a port of this machine");
+        let port = listener.local_addr().expect("it has an address").port();
+        let requests = Arc::new(Mutex::new(Vec::new()));
+        let stopped = Arc::new(AtomicBool::new(false));
+        let shared = Arc::new(Shared {
+            upstream,
+            judge: Box::new(judge),
+            count: AtomicU64::new(0),
+            requests: Arc::clone(&requests),
+        });
+        let stop = Arc::clone(&stopped);
+        thread::spawn(move || {
+            for client in listener.incoming().flatten() {
+                if stop.load(Ordering::Relaxed) {
+                    return;
+                }
+                let shared = Arc::clone(&shared);
+                // A connection that breaks is what a front is for.
+                thread::spawn(move || drop(shared.serve(client)));
+            }
+        });
+        Self { port, stopped, requests }
+    }
+
+    /// `http://127.0.0.1:PORT`.
+    #[must_use]
+    pub fn url(&self) -> String {
+        format!("http://127.0.0.1:{}", self.port)
+    }
+
+    /// The requests that have come in.
+    #[must_use]
+    pub fn requests(&self) -> Vec<Request> {
+        self.requests.lock().expect("no panic while it was held").clone()
+    }
+}
+
+impl Drop for Front {
+    fn drop(&mut self) {
+        self.stopped.store(true, Ordering::Relaxed);
+        // Wakes the thread that accepts.
+        drop(TcpStream::connect(("127.0.0.1", self.port)));
+    }
+}
+
+impl Shared {
+    fn serve(&self, client: TcpStream) -> io::Result<()> {
+        let mut reader = BufReader::new(client.try_clone()?);
+        let Some(request) = self.head(&mut reader)? else { return Ok(()) };
+        let verdict = (self.judge)(&request);
+        self.requests.lock().expect("no panic while it was held").push(request.clone());
+        let length = request.content_length();
+        match verdict {
+            Verdict::Forward => {
+                let mut upstream = self.forward(&request, &mut reader.take(length))?;
+                io::copy(&mut upstream, &mut &client)?;
+            }
+            Verdict::Answer { status, headers, body } => {
+                io::copy(&mut reader.take(length), &mut io::sink())?;
+                let length = body.len();
+                write!(
+                    &client,
+                    "HTTP/1.1 {status}\r\n{headers}Content-Length: {length}\r\nConnection: close\r\n\r\n{body}"
+                )?;
+            }
+            Verdict::CutUp(bytes) => {
+                let upstream = self.forward(&request, &mut reader.take(bytes.min(length)))?;
+                upstream.shutdown(Shutdown::Both)?;
+                client.shutdown(Shutdown::Both)?;
+            }
+            Verdict::CutDown(bytes) => {
+                let upstream = self.forward(&request, &mut reader.take(length))?;
+                io::copy(&mut upstream.take(bytes), &mut &client)?;
+                client.shutdown(Shutdown::Both)?;
+            }
+            Verdict::Stall => {
+                // Until the client goes away.
+                io::copy(&mut reader, &mut io::sink())?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Reads the head of a request; `None` at the end of the connection.
+    fn head(&self, reader: &mut impl BufRead) -> io::Result<Option<Request>> {
+        let mut lines = Vec::new();
+        loop {
+            let mut line = String::new();
+            if reader.read_line(&mut line)? == 0 {
+                return Ok(None);
+            }
+            match line.trim_end() {
+                "" => break,
+                line => lines.push(line.to_owned()),
+            }
+        }
+        if lines.is_empty() {
+            return Ok(None);
+        }
+        let first = lines.remove(0);
+        let mut words = first.split(' ').map(str::to_owned);
+        let (Some(method), Some(target)) = (words.next(), words.next()) else { return Ok(None) };
+        let number = self.count.fetch_add(1, Ordering::Relaxed);
+        Ok(Some(Request { number, method, target, headers: lines }))
+    }
+
+    /// Sends a request on and returns the connection on which the answer comes.
+    fn forward(&self, request: &Request, body: &mut dyn Read) -> io::Result<TcpStream> {
+        let mut upstream = TcpStream::connect(&self.upstream)?;
+        write!(upstream, "{} {} HTTP/1.1\r\nConnection: close\r\n", request.method, request.target)?;
+        for line in &request.headers {
+            if !line.to_lowercase().starts_with("connection:") {
+                write!(upstream, "{line}\r\n")?;
+            }
+        }
+        upstream.write_all(b"\r\n")?;
+        io::copy(body, &mut upstream)?;
+        Ok(upstream)
+    }
+}

@@ -1,0 +1,15 @@
+//! What the end-to-end tests are made of: real programs, real registries, real storage trees, and
+//! a front that makes the network between them misbehave.
+
+pub mod content;
+pub mod front;
+pub mod programs;
+pub mod registry;
+pub mod skopeo;
+pub mod tls;
+pub mod tree;
+
+pub use front::{Front, Request, Verdict};
+pub use programs::{Finished, loader, packer};
+pub use registry::Registry;
+pub use tree::Tree;

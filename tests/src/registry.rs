@@ -1,0 +1,186 @@
+//! A real docker-registry on a free port of this machine.
+
+use std::fs;
+use std::net::{TcpListener, TcpStream};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use tempfile::TempDir;
+
+use crate::programs::signal;
+use crate::tls::Certificates;
+
+/// `loader` with the password `secret`, as `htpasswd -B` writes it.
+const HTPASSWD: &str = "loader:$2b$05$fZNt5H0vAL2fwmma69TIQ.s0xK/zUxuXhdtJ4wsUhVTqf3EE8RCdu\n";
+
+/// How a registry is set up.
+#[derive(Debug, Default)]
+pub struct Options<'a> {
+    /// Ask for the password `secret` of the user `loader`.
+    pub password: bool,
+    /// Serve HTTPS with this certificate.
+    pub certificates: Option<&'a Certificates>,
+    /// Ask clients for a certificate of the same authority.
+    pub client_certificate: bool,
+    /// Refuse images with foreign layers, as a registry does that is not told otherwise.
+    pub foreign_layers_refused: bool,
+}
+
+/// A running docker-registry.
+#[derive(Debug)]
+pub struct Registry {
+    process: Child,
+    port: u16,
+    scheme: &'static str,
+    folder: TempDir,
+}
+
+impl Registry {
+    /// Starts an empty registry.
+    #[must_use]
+    pub fn start() -> Self {
+        Self::with(&Options::default())
+    }
+
+    /// Starts an empty registry that is set up in this way.
+    #[must_use]
+    pub fn with(options: &Options<'_>) -> Self {
+        let folder = tempfile::tempdir().expect("a temporary folder");
+        Self::serve(folder, options)
+    }
+
+    fn serve(mut folder: TempDir, options: &Options<'_>) -> Self {
+        // Between finding a free port and taking it somebody else may take it.
+        for _ in 0..20 {
+            let port = free_port();
+            let scheme = if options.certificates.is_some() { "https" } else { "http" };
+            fs::write(folder.path().join("config.yml"), config(folder.path(), port, options))
+                .expect("the configuration can be written");
+            let mut process = launch(folder.path());
+            if answers(&mut process, port) {
+                return Self { process, port, scheme, folder };
+            }
+            let log = fs::read_to_string(folder.path().join("log")).unwrap_or_default();
+            assert!(log.contains("address already in use"), "docker-registry:\n{log}");
+            folder = tempfile::tempdir().expect("a temporary folder");
+        }
+        panic!("no free port was found");
+    }
+
+    /// `http://127.0.0.1:PORT`.
+    #[must_use]
+    pub fn url(&self) -> String {
+        format!("{}://{}", self.scheme, self.address())
+    }
+
+    /// `127.0.0.1:PORT`.
+    #[must_use]
+    pub fn address(&self) -> String {
+        format!("127.0.0.1:{}", self.port)
+    }
+
+    /// The storage folder, as `/var/lib/registry`.
+    #[must_use]
+    pub fn storage(&self) -> PathBuf {
+        self.folder.path().join("storage")
+    }
+
+    /// Requests answered so far, as `METHOD PATH?QUERY STATUS`, from the access log.
+    #[must_use]
+    pub fn requests(&self) -> Vec<String> {
+        let log = fs::read_to_string(self.folder.path().join("log")).expect("there is a log");
+        log.lines().filter_map(access_log_line).collect()
+    }
+
+    /// How often a blob of this digest was uploaded to its end.
+    #[must_use]
+    pub fn commits(&self, digest: &str) -> usize {
+        let hex = digest.trim_start_matches("sha256:");
+        let commit = |line: &&String| {
+            line.starts_with("PUT ") && line.contains("/blobs/uploads/") && line.contains(hex)
+        };
+        self.requests().iter().filter(commit).filter(|line| line.ends_with(" 201")).count()
+    }
+
+    /// Stops it as its service manager would, and gives its folder.
+    pub fn stop(&mut self) -> PathBuf {
+        signal(self.process.id(), "TERM");
+        self.process.wait().expect("it can be waited for");
+        self.storage()
+    }
+}
+
+impl Drop for Registry {
+    fn drop(&mut self) {
+        let _ = self.process.kill();
+        let _ = self.process.wait();
+    }
+}
+
+/// Waits until the port is open; `false` when the process has ended.
+fn answers(process: &mut Child, port: u16) -> bool {
+    let begun = Instant::now();
+    while begun.elapsed() < Duration::from_secs(20) {
+        if process.try_wait().expect("the process can be asked").is_some() {
+            return false;
+        }
+        if TcpStream::connect(("127.0.0.1", port)).is_ok() {
+            return true;
+        }
+        thread::sleep(Duration::from_millis(5));
+    }
+    panic!("docker-registry does not answer");
+}
+
+/// `METHOD PATH STATUS` of a line in the combined log format.
+fn access_log_line(line: &str) -> Option<String> {
+    let (_, rest) = line.split_once("] \"")?;
+    let (request, rest) = rest.split_once("\" ")?;
+    let (request, _) = request.rsplit_once(' ')?;
+    Some(format!("{request} {}", rest.split(' ').next()?))
+}
+
+fn launch(folder: &Path) -> Child {
+    let log = fs::File::create(folder.join("log")).expect("the log can be created");
+    Command::new("docker-registry")
+        .arg("serve")
+        .arg(folder.join("config.yml"))
+        .stdin(Stdio::null())
+        .stdout(log.try_clone().expect("a second handle"))
+        .stderr(log)
+        .spawn()
+        .expect("docker-registry is installed: run scripts/install.sh")
+}
+
+fn free_port() -> u16 {
+    let listener = TcpListener::bind("127.0.0.1:0").expect("a port of this machine");
+    listener.local_addr().expect("it has an address").port()
+}
+
+fn config(folder: &Path, port: u16, options: &Options<'_>) -> String {
+    let folder_name = folder.display();
+    let mut text = format!(
+        "version: 0.1\n\
+         storage:\n  filesystem: {{rootdirectory: {folder_name}/storage}}\n  delete: {{enabled: true}}\n\
+         validation:\n  manifests:\n    urls: {{allow: ['{urls}']}}\n\
+         http:\n  addr: 127.0.0.1:{port}\n",
+        // Without the setting the registry refuses images with foreign layers.
+        urls = if options.foreign_layers_refused { "^$" } else { "^https?://" },
+    );
+    if let Some(certificates) = options.certificates {
+        let certificates = certificates.folder().display();
+        text += &format!(
+            "  tls:\n    certificate: {certificates}/server.pem\n    key: {certificates}/server.key\n"
+        );
+        if options.client_certificate {
+            text += &format!("    clientcas: [{certificates}/ca.pem]\n");
+        }
+    }
+    if options.password {
+        fs::write(folder.join("htpasswd"), HTPASSWD).expect("the password can be written");
+        text += &format!("auth:\n  htpasswd: {{realm: test, path: {folder_name}/htpasswd}}\n");
+    }
+    text
+}
