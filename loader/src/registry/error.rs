@@ -147,7 +147,12 @@ impl Answer {
                 };
                 (error.code, error.message + &detail)
             };
-            return envelope.errors.into_iter().map(words).collect();
+            let mut errors: Vec<_> = envelope.errors.into_iter().map(words).collect();
+            // Distribution fills up with errors that it has no words for.
+            if errors.iter().any(|(code, _)| code != "UNKNOWN") {
+                errors.retain(|(code, _)| code != "UNKNOWN");
+            }
+            return errors;
         }
         let text = String::from_utf8_lossy(body);
         // Proxies answer with pages; their title says what there is to say.
@@ -172,14 +177,25 @@ impl Answer {
         let lost = ["BLOB_UPLOAD_UNKNOWN", "BLOB_UPLOAD_INVALID", "DIGEST_INVALID", "SIZE_INVALID"];
         match self.status {
             StatusCode::REQUEST_TIMEOUT | StatusCode::TOO_MANY_REQUESTS => true,
+            // Distribution says 500 when one of several findings in a manifest has no code.
+            _ if self.is_about_manifest() => false,
             status if status.is_server_error() => status != StatusCode::NOT_IMPLEMENTED,
             _ => lost.iter().any(|code| self.has_code(code)),
         }
     }
 
+    /// Whether the content of a manifest is what the registry objects to.
+    fn is_about_manifest(&self) -> bool {
+        self.has_code("MANIFEST_BLOB_UNKNOWN") || self.has_code("MANIFEST_INVALID")
+    }
+
     /// What a person can do about it, where that is known.
     fn hint(&self) -> &'static str {
         match self.status {
+            status if status.is_server_error() && self.is_about_manifest() => {
+                "; if the image has foreign layers, allow their addresses in the registry's \
+                 configuration (validation.manifests.urls.allow)"
+            }
             StatusCode::PAYLOAD_TOO_LARGE => {
                 "; a proxy in front of the registry limits the size of a request (nginx: set \
                  client_max_body_size to 0)"
@@ -221,6 +237,10 @@ mod tests {
             pair("DENIED", r#"no ({"a":1})"#)
         );
         assert_eq!(read(r#"{"errors":[{"code":"X"}]}"#), pair("X", ""));
+        assert_eq!(
+            read(r#"{"errors":[{"code":"UNKNOWN","message":"u"},{"code":"X","message":"x"}]}"#),
+            pair("X", "x")
+        );
         assert_eq!(
             read("<html><head><title>502 Bad Gateway</title></head></html>"),
             pair("", "502 Bad Gateway")
