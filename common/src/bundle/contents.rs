@@ -150,8 +150,9 @@ impl Contents {
             .flat_map(|repository| repository.tags.iter().map(|tag| (&repository.name, tag)))
     }
 
-    /// Every image as (repository, tag, its manifest), sorted by repository and tag: the list of
-    /// images that people keep as the proof that nothing was lost.
+    /// Every image as (repository, tag, its manifest), sorted by the bytes of `REPOSITORY:TAG`, as
+    /// `LC_ALL=C sort` has it: the list of images that people keep as the proof that nothing was
+    /// lost.
     #[must_use]
     pub fn list(&self) -> Vec<(&Repository, &Tag, &ManifestEntry)> {
         let mut list: Vec<_> = self
@@ -160,7 +161,7 @@ impl Contents {
                 self.manifest(tag.digest).map(|manifest| (repository, &tag.name, manifest))
             })
             .collect();
-        list.sort_by_key(|(repository, tag, _)| (*repository, *tag));
+        list.sort_by_cached_key(|(repository, tag, _)| format!("{repository}:{tag}"));
         list
     }
 

@@ -20,7 +20,7 @@ impl Storage {
         let read = |source| LocateError::Read { path: given.to_owned(), source };
         let given = fs::canonicalize(given).map_err(read)?;
         let candidates =
-            ["docker/registry/v2", "registry/v2", "v2", ""].map(|tail| given.join(tail));
+            ["docker/registry/v2", "registry/v2", "v2", "."].map(|tail| given.join(tail));
         let is_storage = |folder: &&PathBuf| {
             folder.join("repositories").is_dir() && folder.join("blobs").is_dir()
         };

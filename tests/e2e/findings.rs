@@ -1,0 +1,305 @@
+//! Broken storage: every kind of damage is a finding that names the image, the file and the
+//! problem; nothing is written, or only what is whole.
+
+use std::fs;
+use std::os::unix::ffi::OsStrExt;
+use std::os::unix::fs::{PermissionsExt, symlink};
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use e2e::content::{self, Family, descriptor};
+use e2e::programs::{Finished, Run, loader, packer};
+use e2e::tree::{Tree, damage, digest_of, write};
+use serde_json::{Value, json};
+use tranship_common::{Digest, kinds};
+
+/// Breaks `bad/image:1` and returns the path that the finding has to name.
+type Break = fn(&mut Tree) -> PathBuf;
+
+fn manifest(tree: &Tree) -> PathBuf {
+    tree.blob_path(tree.tags["bad/image:1"])
+}
+
+fn layer(tree: &Tree) -> PathBuf {
+    tree.blob_path(tree.last_layer("bad/image:1"))
+}
+
+fn link(tree: &Tree) -> PathBuf {
+    tree.tag_link("bad/image", "1")
+}
+
+/// Points the tag to a manifest with these bytes.
+fn retag(tree: &mut Tree, bytes: &[u8]) -> PathBuf {
+    let digest = tree.raw_manifest("bad/image", bytes);
+    tree.tag("bad/image", "1", digest);
+    tree.blob_path(digest)
+}
+
+const BREAKS: &[(&str, &str, Break)] = &[
+    ("a link whose manifest is missing", "is missing", |tree| {
+        fs::remove_file(manifest(tree)).unwrap();
+        manifest(tree)
+    }),
+    ("a layer that is missing", "is missing", |tree| {
+        let path = layer(tree);
+        fs::remove_file(&path).unwrap();
+        path
+    }),
+    ("a layer with a flipped bit", "hashes to", |tree| {
+        damage(&layer(tree), 500);
+        layer(tree)
+    }),
+    ("a manifest with a flipped bit", "hashes to", |tree| {
+        damage(&manifest(tree), 100);
+        manifest(tree)
+    }),
+    ("a truncated layer", "the file has 100 bytes", |tree| {
+        fs::File::options().write(true).open(layer(tree)).unwrap().set_len(100).unwrap();
+        layer(tree)
+    }),
+    ("an empty layer", "the file has 0 bytes", |tree| {
+        fs::write(layer(tree), b"").unwrap();
+        layer(tree)
+    }),
+    ("an empty manifest", "hashes to", |tree| {
+        fs::write(manifest(tree), b"").unwrap();
+        manifest(tree)
+    }),
+    ("a layer that may not be read", "cannot be read", |tree| {
+        fs::set_permissions(layer(tree), fs::Permissions::from_mode(0o000)).unwrap();
+        layer(tree)
+    }),
+    ("a folder in the place of a layer", "not a regular file", |tree| {
+        let path = layer(tree);
+        fs::remove_file(&path).unwrap();
+        fs::create_dir(&path).unwrap();
+        path
+    }),
+    ("garbage in a link", "the link holds no digest", |tree| {
+        fs::write(link(tree), b"sha256:zz\x00\xff").unwrap();
+        link(tree)
+    }),
+    ("an empty link", "the link holds no digest", |tree| {
+        fs::write(link(tree), b"").unwrap();
+        link(tree)
+    }),
+    ("a tag that was never finished", "no `current/link`", |tree| {
+        fs::remove_file(link(tree)).unwrap();
+        link(tree)
+    }),
+    ("a manifest that was deleted through the registry", "deleted from the repository", |tree| {
+        let hex = tree.tags["bad/image:1"].hex();
+        let revision =
+            tree.in_repository("bad/image", &format!("_manifests/revisions/sha256/{hex}/link"));
+        fs::remove_file(&revision).unwrap();
+        revision
+    }),
+    ("a manifest that is no JSON", "the manifest cannot be read", |tree| {
+        retag(tree, b"<html>not found</html>")
+    }),
+    ("a manifest that is too large", "more than the 4194304", |tree| {
+        retag(tree, &vec![b' '; (4 << 20) + 1])
+    }),
+    ("a Docker schema 1 manifest", "schema 1 manifests are not carried yet", |tree| {
+        let manifest = json!({
+            "schemaVersion": 1, "name": "bad/image", "tag": "1", "architecture": "amd64",
+            "fsLayers": [{"blobSum": Digest::of(b"layer").to_string()}],
+            "history": [{"v1Compatibility": "{}"}],
+        });
+        retag(tree, manifest.to_string().as_bytes())
+    }),
+    ("an unknown media type without references", "nothing is known of media type", |tree| {
+        retag(tree, br#"{"schemaVersion":2,"mediaType":"application/x-odd"}"#)
+    }),
+    ("a reference that is no digest", "reference in the manifest", |tree| {
+        let mut broken = descriptor(content::OCI_CONFIG, Digest::of(b""), 0);
+        broken["digest"] = json!("sha256:short");
+        let manifest = json!({
+            "schemaVersion": 2, "mediaType": kinds::OCI_MANIFEST, "config": broken, "layers": [],
+        });
+        retag(tree, manifest.to_string().as_bytes())
+    }),
+    ("an index with a child that is missing", "is missing", |tree| {
+        let layer = tree.layer(Family::Oci, 100);
+        let child = tree.image("bad/image", Family::Oci, "child", &[layer]);
+        let index = tree.index("bad/image", Family::Oci, std::slice::from_ref(&child));
+        tree.tag("bad/image", "1", digest_of(&index));
+        let path = tree.blob_path(digest_of(&child));
+        fs::remove_file(&path).unwrap();
+        path
+    }),
+    ("indexes nested without reason", "more than 32 deep", |tree| {
+        let mut child = tree.image("bad/image", Family::Oci, "leaf", &[]);
+        let leaf = digest_of(&child);
+        let mut too_deep = leaf;
+        for depth in 0..40 {
+            child = tree.index("bad/image", Family::Oci, &[child]);
+            if depth == 6 {
+                too_deep = digest_of(&child);
+            }
+        }
+        tree.tag("bad/image", "1", digest_of(&child));
+        tree.blob_path(too_deep)
+    }),
+    ("a link that leaves the tree", "leaves the storage", |tree| {
+        fs::remove_file(layer(tree)).unwrap();
+        symlink("/etc/hostname", layer(tree)).unwrap();
+        layer(tree)
+    }),
+];
+
+/// Runs packer so that not even root may read what is forbidden.
+fn packer_without_privileges() -> Command {
+    let plain = packer();
+    let root = fs::metadata("/proc/self").is_ok_and(|own| std::os::unix::fs::MetadataExt::uid(&own) == 0);
+    if !root {
+        return plain;
+    }
+    let mut command = Command::new("setpriv");
+    command.args(["--bounding-set", "-dac_override,-dac_read_search"]).arg(plain.get_program());
+    command
+}
+
+fn pack(folder: &Path, options: &[&str]) -> Finished {
+    packer_without_privileges()
+        .args(["pack", "--storage", "storage", "--output", "images.tar"])
+        .args(options)
+        .current_dir(folder)
+        .run()
+}
+
+fn listing(folder: &Path) -> String {
+    loader().args(["list", "images.tar"]).current_dir(folder).run().ok().stdout
+}
+
+#[test]
+fn each_kind_of_damage_is_named_and_left_out() {
+    for (what, problem, break_it) in BREAKS {
+        let folder = tempfile::tempdir().unwrap();
+        let folder = folder.path();
+        let mut tree = Tree::new(&folder.join("storage"), 3);
+        tree.simple("good/image", "1");
+        tree.simple("bad/image", "1");
+        let path = break_it(&mut tree);
+        let path = fs::canonicalize(path.parent().unwrap())
+            .unwrap_or_else(|_| path.parent().unwrap().to_owned())
+            .join(path.file_name().unwrap());
+
+        println!("{what}");
+        let path = path.display().to_string();
+        let refused = pack(folder, &[]).expect(1);
+        for text in [*problem, &path, "bad/image:1", "--skip-broken"] {
+            assert!(refused.stderr.contains(text), "{what}: no `{text}` in {}", refused.stderr);
+        }
+        assert!(!refused.stderr.contains("good/image"), "{what}: {}", refused.stderr);
+        let left: Vec<_> = fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path()).collect();
+        assert_eq!(left, [folder.join("storage")], "{what}: something was written");
+
+        let skipped = pack(folder, &["--skip-broken", "--json", "--report", "report.json"]).expect(3);
+        assert_eq!(listing(folder), "good/image:1\n", "{what}");
+        loader().args(["verify", "images.tar"]).current_dir(folder).run().ok();
+        let report: Value =
+            serde_json::from_slice(&fs::read(folder.join("report.json")).unwrap()).unwrap();
+        assert_eq!(report, skipped.json(), "{what}");
+        assert_eq!(report["images"]["good/image:1"]["status"], "packed", "{what}");
+        assert_eq!(report["images"]["bad/image:1"]["status"], "broken", "{what}");
+        let finding = &report["findings"][0];
+        assert_eq!(finding["path"], path, "{what}");
+        assert_eq!(finding["images"], json!(["bad/image:1"]), "{what}");
+        assert!(finding["problem"].as_str().unwrap().contains(problem), "{what}: {finding}");
+    }
+}
+
+#[test]
+fn names_that_no_registry_gives() {
+    let folder = tempfile::tempdir().unwrap();
+    let folder = folder.path();
+    let mut tree = Tree::new(&folder.join("storage"), 4);
+    tree.simple("good/image", "1");
+    let digest = tree.tags["good/image:1"];
+    for (repository, tag) in [("Upper/case", "1"), ("good/image", "-dash")] {
+        tree.tag(repository, tag, digest);
+    }
+    let repositories = tree.v2().join("repositories");
+    let not_utf8 = repositories.join(std::ffi::OsStr::from_bytes(b"caf\xe9"));
+    write(&not_utf8.join("_manifests/tags/1/current/link"), digest.to_string().as_bytes());
+    let deep = ["component"; 40].join("/");
+    tree.tag(&deep, "1", digest);
+    symlink(&repositories, repositories.join("loop")).unwrap();
+    symlink("/usr", repositories.join("away")).unwrap();
+
+    let listed = packer().args(["list", "--storage", "storage"]).current_dir(folder).run().expect(3);
+    assert_eq!(listed.stdout, "good/image:1\n");
+    listed
+        .says("`Upper/case` is not a repository name")
+        .says("`-dash` is not a tag")
+        .says("its name is not UTF-8")
+        .says("longer than a repository name can be")
+        .says("leads back to a folder that it stands in")
+        .says("leaves the storage, to /usr");
+}
+
+#[test]
+fn one_broken_layer_names_all_its_images() {
+    let folder = tempfile::tempdir().unwrap();
+    let folder = folder.path();
+    let mut tree = Tree::everything(&folder.join("storage"), 5);
+    let raw = fs::read(tree.blob_path(tree.tags["alpine:3.18"])).unwrap();
+    let base = digest_of(&serde_json::from_slice::<Value>(&raw).unwrap()["layers"][0]);
+    damage(&tree.blob_path(base), 0);
+    tree.simple("zzz", "1");
+    let found = pack(folder, &[]).expect(1);
+    let affected = ["alpine:3.18", "alpine:3.19", "alpine:latest", "team/app:1.0"];
+    for image in affected {
+        assert!(found.stderr.contains(&format!("breaks {image}\n")), "{}", found.stderr);
+    }
+    assert_eq!(found.stderr.matches("breaks ").count(), affected.len(), "{}", found.stderr);
+    let _ = pack(folder, &["--skip-broken"]).expect(3).prints("packed 15 tags");
+}
+
+#[test]
+fn an_unknown_media_type_is_carried_when_its_references_can_be_read() {
+    let folder = tempfile::tempdir().unwrap();
+    let folder = folder.path();
+    let mut tree = Tree::new(&folder.join("storage"), 6);
+    let blob = tree.layer_blob("odd", b"its only blob");
+    let manifest = json!({
+        "schemaVersion": 2, "mediaType": "application/vnd.example.manifest.v7+json",
+        "blobs": [descriptor("application/octet-stream", blob, 13)],
+    });
+    let digest = tree.manifest("odd", &manifest);
+    tree.tag("odd", "1", digest);
+    pack(folder, &[]).ok();
+    let listed = loader().args(["list", "images.tar", "--json"]).current_dir(folder).run().ok();
+    assert_eq!(listed.json()[0]["mediaType"], "application/vnd.example.manifest.v7+json");
+    let names = e2e::programs::shell(folder, "tar tf images.tar");
+    assert!(names.contains(&blob.hex()), "{names}");
+}
+
+#[test]
+fn folders_that_hold_no_storage() {
+    let folder = tempfile::tempdir().unwrap();
+    let list = |storage: &str| {
+        packer().args(["list", "--storage", storage]).current_dir(folder.path()).run().expect(1)
+    };
+    let _ = list("/nonexistent").says("cannot read /nonexistent");
+    let _ = list(".").says("holds no registry storage").says("docker/registry/v2").says("rootdirectory");
+    let tree = Tree::everything(&folder.path().join("storage"), 7);
+    for root in ["storage", "storage/docker", "storage/docker/registry/v2"] {
+        let listed = packer().args(["list", "--storage", root]).current_dir(folder.path()).run().ok();
+        assert_eq!(listed.stdout.lines().collect::<Vec<_>>(), tree.tags.keys().collect::<Vec<_>>());
+    }
+}
+
+#[test]
+fn the_storage_is_only_read() {
+    let folder = tempfile::tempdir().unwrap();
+    let _ = Tree::everything(&folder.path().join("storage"), 8);
+    let output = "storage/docker/registry/v2/images.tar";
+    packer()
+        .args(["pack", "--storage", "storage", "--output", output])
+        .current_dir(folder.path())
+        .run()
+        .expect(1)
+        .says("inside the storage");
+}
