@@ -151,7 +151,8 @@ const BREAKS: &[(&str, &str, Break)] = &[
 /// Runs packer so that not even root may read what is forbidden.
 fn packer_without_privileges() -> Command {
     let plain = packer();
-    let root = fs::metadata("/proc/self").is_ok_and(|own| std::os::unix::fs::MetadataExt::uid(&own) == 0);
+    let root =
+        fs::metadata("/proc/self").is_ok_and(|own| std::os::unix::fs::MetadataExt::uid(&own) == 0);
     if !root {
         return plain;
     }
@@ -192,10 +193,12 @@ fn each_kind_of_damage_is_named_and_left_out() {
             assert!(refused.stderr.contains(text), "{what}: no `{text}` in {}", refused.stderr);
         }
         assert!(!refused.stderr.contains("good/image"), "{what}: {}", refused.stderr);
-        let left: Vec<_> = fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path()).collect();
+        let left: Vec<_> =
+            fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path()).collect();
         assert_eq!(left, [folder.join("storage")], "{what}: something was written");
 
-        let skipped = pack(folder, &["--skip-broken", "--json", "--report", "report.json"]).expect(3);
+        let skipped =
+            pack(folder, &["--skip-broken", "--json", "--report", "report.json"]).expect(3);
         assert_eq!(listing(folder), "good/image:1\n", "{what}");
         loader().args(["verify", "images.tar"]).current_dir(folder).run().ok();
         let report: Value =
@@ -228,7 +231,8 @@ fn names_that_no_registry_gives() {
     symlink(&repositories, repositories.join("loop")).unwrap();
     symlink("/usr", repositories.join("away")).unwrap();
 
-    let listed = packer().args(["list", "--storage", "storage"]).current_dir(folder).run().expect(3);
+    let listed =
+        packer().args(["list", "--storage", "storage"]).current_dir(folder).run().expect(3);
     assert_eq!(listed.stdout, "good/image:1\n");
     listed
         .says("`Upper/case` is not a repository name")
@@ -283,10 +287,14 @@ fn folders_that_hold_no_storage() {
         packer().args(["list", "--storage", storage]).current_dir(folder.path()).run().expect(1)
     };
     let _ = list("/nonexistent").says("cannot read /nonexistent");
-    let _ = list(".").says("holds no registry storage").says("docker/registry/v2").says("rootdirectory");
+    let _ = list(".")
+        .says("holds no registry storage")
+        .says("docker/registry/v2")
+        .says("rootdirectory");
     let tree = Tree::everything(&folder.path().join("storage"), 7);
     for root in ["storage", "storage/docker", "storage/docker/registry/v2"] {
-        let listed = packer().args(["list", "--storage", root]).current_dir(folder.path()).run().ok();
+        let listed =
+            packer().args(["list", "--storage", root]).current_dir(folder.path()).run().ok();
         assert_eq!(listed.stdout.lines().collect::<Vec<_>>(), tree.tags.keys().collect::<Vec<_>>());
     }
 }

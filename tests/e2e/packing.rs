@@ -32,7 +32,9 @@ fn the_same_input_makes_the_same_bytes() {
         shuffled_copy(&folder.join("storage"), &folder.join(format!("storage{seed}")), seed);
     }
     let mut sums = HashSet::new();
-    for (storage, jobs) in [("storage", "1"), ("storage0", "2"), ("storage1", "7"), ("storage2", "16")] {
+    for (storage, jobs) in
+        [("storage", "1"), ("storage0", "2"), ("storage1", "7"), ("storage2", "16")]
+    {
         let pack = |output: &str| {
             let mut command = packer();
             command.args(["pack", "--storage", storage, "--jobs", jobs, "-o", output]);
@@ -87,7 +89,11 @@ fn each_blob_is_in_the_bundle_once() {
     let folder = tempfile::tempdir().unwrap();
     let folder = folder.path();
     let _ = Tree::everything(&folder.join("storage"), 13);
-    packer().args(["pack", "--storage", "storage", "-o", "images.tar"]).current_dir(folder).run().ok();
+    packer()
+        .args(["pack", "--storage", "storage", "-o", "images.tar"])
+        .current_dir(folder)
+        .run()
+        .ok();
     assert_eq!(shell(folder, "tar tf images.tar | sort | uniq -d"), "");
 }
 

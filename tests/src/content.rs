@@ -32,7 +32,9 @@ impl Family {
     #[must_use]
     pub fn kinds(self) -> [&'static str; 4] {
         match self {
-            Self::Docker => [kinds::DOCKER_MANIFEST, DOCKER_CONFIG, DOCKER_LAYER, kinds::DOCKER_LIST],
+            Self::Docker => {
+                [kinds::DOCKER_MANIFEST, DOCKER_CONFIG, DOCKER_LAYER, kinds::DOCKER_LIST]
+            }
             Self::Oci => [kinds::OCI_MANIFEST, OCI_CONFIG, OCI_LAYER, kinds::OCI_INDEX],
         }
     }

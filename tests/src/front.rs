@@ -66,6 +66,23 @@ impl Verdict {
     pub fn status(status: &'static str) -> Self {
         Self::Answer { status, headers: String::new(), body: String::new() }
     }
+
+    /// An answer with a JSON body.
+    #[must_use]
+    pub fn json(status: &'static str, body: &serde_json::Value) -> Self {
+        let headers = "Content-Type: application/json\r\n".into();
+        Self::Answer { status, headers, body: body.to_string() }
+    }
+
+    /// The answer with one more header line.
+    #[must_use]
+    pub fn with_header(mut self, line: &str) -> Self {
+        if let Self::Answer { headers, .. } = &mut self {
+            *headers += line;
+            *headers += "\r\n";
+        }
+        self
+    }
 }
 
 /// A running front.
@@ -200,7 +217,11 @@ impl Shared {
     /// Sends a request on and returns the connection on which the answer comes.
     fn forward(&self, request: &Request, body: &mut dyn Read) -> io::Result<TcpStream> {
         let mut upstream = TcpStream::connect(&self.upstream)?;
-        write!(upstream, "{} {} HTTP/1.1\r\nConnection: close\r\n", request.method, request.target)?;
+        write!(
+            upstream,
+            "{} {} HTTP/1.1\r\nConnection: close\r\n",
+            request.method, request.target
+        )?;
         for line in &request.headers {
             if !line.to_lowercase().starts_with("connection:") {
                 write!(upstream, "{line}\r\n")?;

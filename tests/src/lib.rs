@@ -1,6 +1,7 @@
 //! What the end-to-end tests are made of: real programs, real registries, real storage trees, and
 //! a front that makes the network between them misbehave.
 
+pub mod bundle;
 pub mod content;
 pub mod front;
 pub mod programs;
@@ -9,6 +10,7 @@ pub mod skopeo;
 pub mod tls;
 pub mod tree;
 
+pub use bundle::Bundle;
 pub use front::{Front, Request, Verdict};
 pub use programs::{Finished, loader, packer};
 pub use registry::Registry;

@@ -36,7 +36,8 @@ pub fn load(bundle: &Path, url: &str) -> Command {
 fn clean(mut command: Command) -> Command {
     for (name, _) in std::env::vars_os() {
         let text = name.to_string_lossy().to_lowercase();
-        if text.starts_with("tranship_") || text.ends_with("_proxy") || text.starts_with("docker_") {
+        if text.starts_with("tranship_") || text.ends_with("_proxy") || text.starts_with("docker_")
+        {
             command.env_remove(name);
         }
     }
@@ -65,7 +66,8 @@ fn build() -> PathBuf {
     assert!(built.status.success(), "packer and loader do not build");
     let text = String::from_utf8_lossy(&built.stdout);
     let messages = text.lines().filter_map(|line| serde_json::from_str::<Value>(line).ok());
-    let executables = messages.filter_map(|message| Some(message["executable"].as_str()?.to_owned()));
+    let executables =
+        messages.filter_map(|message| Some(message["executable"].as_str()?.to_owned()));
     let executable = executables.last().expect("cargo names what it has built");
     Path::new(&executable).parent().expect("an executable is in a folder").to_owned()
 }
@@ -166,7 +168,8 @@ pub fn wait(child: Child) -> Finished {
 /// Sends a signal to a process.
 pub fn signal(process: u32, name: &str) {
     let mut kill = Command::new("kill");
-    let sent = kill.args([&format!("-{name}"), &process.to_string()]).stderr(Stdio::null()).status();
+    let sent =
+        kill.args([&format!("-{name}"), &process.to_string()]).stderr(Stdio::null()).status();
     assert!(sent.is_ok(), "kill can be started");
 }
 

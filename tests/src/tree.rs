@@ -135,7 +135,13 @@ impl Tree {
     }
 
     /// Stores an image with these layers, untagged; returns its descriptor.
-    pub fn image(&mut self, repository: &str, family: Family, note: &str, layers: &[Layer]) -> Value {
+    pub fn image(
+        &mut self,
+        repository: &str,
+        family: Family,
+        note: &str,
+        layers: &[Layer],
+    ) -> Value {
         let [media_type, config_type, _, _] = family.kinds();
         let diff_ids: Vec<_> = layers.iter().map(|layer| layer.diff_id).collect();
         let config = content::config("amd64", note, &diff_ids);
@@ -222,6 +228,7 @@ pub fn damage(path: &Path, at: usize) {
 
 /// Writes a file and the folders that it is in.
 pub fn write(path: &Path, bytes: &[u8]) {
-    fs::create_dir_all(path.parent().expect("a file is in a folder")).expect("a folder can be made");
+    fs::create_dir_all(path.parent().expect("a file is in a folder"))
+        .expect("a folder can be made");
     fs::write(path, bytes).expect("a file can be written");
 }

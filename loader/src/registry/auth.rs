@@ -46,6 +46,14 @@ enum Scheme {
     Bearer { realm: Url, service: Option<String> },
 }
 
+/// What a request had with it.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum Shown {
+    Nothing,
+    Password,
+    Token(String),
+}
+
 struct Token {
     value: String,
     renew_at: Instant,
@@ -82,45 +90,50 @@ impl Auth {
         self.credentials.as_ref().map_or_else(|| "anonymous".into(), Credentials::name)
     }
 
-    /// Adds what the target has asked for so far.
+    /// Adds what the target has asked for so far, and tells what that is.
     pub(super) async fn authorize(
         &self,
         http: &Client,
         request: RequestBuilder,
         scope: &Scope,
-    ) -> Result<RequestBuilder, RequestError> {
+    ) -> Result<(RequestBuilder, Shown), RequestError> {
         let scheme = self.scheme.lock().await.clone();
         Ok(match (scheme, &self.credentials) {
             (Scheme::Bearer { realm, service }, _) => {
-                request.bearer_auth(self.token(http, &realm, service.as_deref(), scope).await?)
+                let token = self.token(http, &realm, service.as_deref(), scope).await?;
+                (request.bearer_auth(&token), Shown::Token(token))
             }
             (Scheme::Basic, Some(Credentials::Password { username, password })) => {
-                request.basic_auth(username, Some(password))
+                (request.basic_auth(username, Some(password)), Shown::Password)
             }
-            _ => request,
+            _ => (request, Shown::Nothing),
         })
     }
 
     /// Takes notice of a 401 to a request of this scope, and tells whether it is worth sending
-    /// again: the target asked for something new, or the token was an old one.
+    /// again: the target asks for what was not shown, or the token was perhaps too old.
     pub(super) async fn refused(
         &self,
         target: &Target,
         headers: &HeaderMap,
         scope: &Scope,
+        shown: &Shown,
     ) -> bool {
-        let dropped = self.tokens.lock().await.remove(scope).is_some();
-        let Some(asked) = challenge(target, headers) else { return dropped };
-        let mut scheme = self.scheme.lock().await;
-        // Once refused, Harbor asks for Basic even where Bearer is what it takes.
-        let keeps_bearer = matches!(*scheme, Scheme::Bearer { .. }) && asked == Scheme::Basic;
-        if *scheme == asked || keeps_bearer {
-            return dropped;
+        if let Shown::Token(refused) = shown {
+            let mut tokens = self.tokens.lock().await;
+            // Another request may have renewed it already.
+            if tokens.get(scope).is_some_and(|token| token.value == *refused) {
+                tokens.remove(scope);
+            }
+            return true;
         }
-        let can_answer = asked != Scheme::Basic
-            || matches!(self.credentials, Some(Credentials::Password { .. }));
-        *scheme = asked;
-        can_answer
+        let Some(asked) = challenge(target, headers) else { return false };
+        let has_password = matches!(self.credentials, Some(Credentials::Password { .. }));
+        if asked == Scheme::Basic && (!has_password || *shown == Shown::Password) {
+            return false;
+        }
+        *self.scheme.lock().await = asked;
+        true
     }
 
     /// A token for this scope: the one at hand, or a new one before the old one expires.

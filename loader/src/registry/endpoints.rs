@@ -14,7 +14,7 @@ use serde::Deserialize;
 use tranship_common::{Digest, MediaType, Progress, Repository, Tag, kinds};
 use url::Url;
 
-use super::auth::{Auth, Scope};
+use super::auth::{Auth, Scope, Shown};
 use super::error::MAX_ERROR_BODY;
 use super::payload::Sent;
 use super::{Answer, Credentials, Payload, RequestError, Target};
@@ -170,14 +170,13 @@ impl Registry {
                 Some(error) => Err(RequestError::Bundle(Arc::new(error))),
                 None => result,
             };
-            let failed =
-                !matches!(&result, Ok(response) if response.status() == StatusCode::CREATED);
-            if failed {
+            let stored =
+                matches!(&result, Ok((answer, _)) if answer.status() == StatusCode::CREATED);
+            if !stored {
                 progress.take_back_bytes(sent.bytes());
             }
-            let response = result?;
-            let unauthorized = response.status() == StatusCode::UNAUTHORIZED && tries == 1;
-            if unauthorized && self.auth.refused(&self.target, response.headers(), &scope).await {
+            let (response, shown) = result?;
+            if tries == 1 && self.may_answer(&response, &scope, &shown).await {
                 continue;
             }
             return self
@@ -194,7 +193,7 @@ impl Registry {
         payload: &Payload,
         sent: &Arc<Sent>,
         progress: &Arc<dyn Progress>,
-    ) -> Result<Response, RequestError> {
+    ) -> Result<(Response, Shown), RequestError> {
         let body = payload
             .body(sent, progress)
             .await
@@ -205,12 +204,13 @@ impl Registry {
             .header(CONTENT_TYPE, "application/octet-stream")
             .header(CONTENT_LENGTH, payload.size())
             .body(body);
-        let request = self.auth.authorize(&self.http, request, scope).await?;
+        let (request, shown) = self.auth.authorize(&self.http, request, scope).await?;
         let mib = u32::try_from(payload.size() >> 20).unwrap_or(u32::MAX);
         let commit = COMMIT_TIME_PER_MIB.saturating_mul(mib);
         let all_sent = || sent.bytes() >= payload.size();
         let limit = || if all_sent() { self.stall + commit } else { self.stall };
-        self.watched(self.answer_to(request), || sent.bytes(), limit).await
+        let response = self.watched(self.answer_to(request), || sent.bytes(), limit).await?;
+        Ok((response, shown))
     }
 
     /// Stores a manifest under its digest or a tag.
@@ -241,14 +241,19 @@ impl Registry {
         scope: &Scope,
         request: impl Fn() -> RequestBuilder,
     ) -> Result<Response, RequestError> {
-        let authorized = self.auth.authorize(&self.http, request(), scope).await?;
+        let (authorized, shown) = self.auth.authorize(&self.http, request(), scope).await?;
         let response = self.watched(self.answer_to(authorized), || 0, || self.stall).await?;
-        let unauthorized = response.status() == StatusCode::UNAUTHORIZED;
-        if !(unauthorized && self.auth.refused(&self.target, response.headers(), scope).await) {
+        if !self.may_answer(&response, scope, &shown).await {
             return Ok(response);
         }
-        let authorized = self.auth.authorize(&self.http, request(), scope).await?;
+        let (authorized, _) = self.auth.authorize(&self.http, request(), scope).await?;
         self.watched(self.answer_to(authorized), || 0, || self.stall).await
+    }
+
+    /// Whether the answer is a 401 after which the same request may fare better.
+    async fn may_answer(&self, response: &Response, scope: &Scope, shown: &Shown) -> bool {
+        response.status() == StatusCode::UNAUTHORIZED
+            && self.auth.refused(&self.target, response.headers(), scope, shown).await
     }
 
     async fn answer_to(&self, request: RequestBuilder) -> Result<Response, RequestError> {

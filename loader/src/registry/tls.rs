@@ -4,7 +4,7 @@ use std::fs;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, ensure};
 use reqwest::{Certificate, Client, Identity, redirect};
 
 use super::Target;
@@ -38,8 +38,8 @@ pub(crate) fn http_client(target: &Target, tls: &Tls) -> Result<Client> {
     if tls.skip_verify {
         builder = builder.tls_danger_accept_invalid_certs(true);
     } else if let Some(path) = &tls.ca_file {
-        let certificates = Certificate::from_pem_bundle(&read(path)?)
-            .with_context(|| format!("{} holds no PEM certificates", path.display()))?;
+        let certificates = Certificate::from_pem_bundle(&read(path)?).unwrap_or_default();
+        ensure!(!certificates.is_empty(), "{} holds no PEM certificates", path.display());
         builder = builder.tls_certs_only(certificates);
     } else if !target.is_https() {
         // The system's authorities are not needed, and a bare machine may have none.
