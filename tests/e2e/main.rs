@@ -1,7 +1,15 @@
 //! End-to-end tests: the two programs against a real docker-registry and skopeo.
 
+#![allow(clippy::unwrap_used, reason = "a test that panics has failed")]
+
 mod access; // passwords, tokens, certificates
+mod damage; // damaged bundles
+mod disk; // a full disk
 mod findings; // broken storage
+mod house; // the rules of the workspace, and what --help teaches
+mod interruptions; // kill -9 and Ctrl-C, then again
+mod network; // cuts, stalls and strange answers
 mod packing; // what a bundle is made of, and that it is always the same
 mod refusals; // what cannot pass is not repeated
 mod roundtrip; // the main job, with standard tools as witnesses
+mod uploads; // what is sent, how often, and in which order

@@ -93,7 +93,7 @@ pub struct Front {
     requests: Arc<Mutex<Vec<Request>>>,
 }
 
-type Judge = dyn Fn(&Request) -> Verdict + Send + Sync;
+type Judge = dyn Fn(&mut Request) -> Verdict + Send + Sync;
 
 struct Shared {
     upstream: String,
@@ -107,6 +107,14 @@ impl Front {
     pub fn start(
         upstream: String,
         judge: impl Fn(&Request) -> Verdict + Send + Sync + 'static,
+    ) -> Self {
+        Self::rewriting(upstream, move |request| judge(request))
+    }
+
+    /// Starts a front that may change requests before they are passed on.
+    pub fn rewriting(
+        upstream: String,
+        judge: impl Fn(&mut Request) -> Verdict + Send + Sync + 'static,
     ) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").expect("a port of this machine");
         let port = listener.local_addr().expect("it has an address").port();
@@ -156,9 +164,9 @@ impl Drop for Front {
 impl Shared {
     fn serve(&self, client: TcpStream) -> io::Result<()> {
         let mut reader = BufReader::new(client.try_clone()?);
-        let Some(request) = self.head(&mut reader)? else { return Ok(()) };
-        let verdict = (self.judge)(&request);
+        let Some(mut request) = self.head(&mut reader)? else { return Ok(()) };
         self.requests.lock().expect("no panic while it was held").push(request.clone());
+        let verdict = (self.judge)(&mut request);
         let length = request.content_length();
         match verdict {
             Verdict::Forward => {

@@ -66,9 +66,9 @@ fn build() -> PathBuf {
     assert!(built.status.success(), "packer and loader do not build");
     let text = String::from_utf8_lossy(&built.stdout);
     let messages = text.lines().filter_map(|line| serde_json::from_str::<Value>(line).ok());
-    let executables =
+    let mut executables =
         messages.filter_map(|message| Some(message["executable"].as_str()?.to_owned()));
-    let executable = executables.last().expect("cargo names what it has built");
+    let executable = executables.next_back().expect("cargo names what it has built");
     Path::new(&executable).parent().expect("an executable is in a folder").to_owned()
 }
 

@@ -1,0 +1,234 @@
+//! Damaged bundles: always found, never accepted by the target.
+
+use std::fs;
+use std::path::Path;
+
+use e2e::programs::{Run, load, loader};
+use e2e::{Bundle, Registry, Tree, skopeo};
+use serde_json::Value;
+
+/// A bundle small enough to be damaged hundreds of times.
+fn small() -> Bundle {
+    Bundle::of(|root| {
+        let mut tree = Tree::new(root, 51);
+        for (repository, tag) in [("team/one", "1"), ("team/one", "2"), ("team/two", "1")] {
+            tree.simple(repository, tag);
+        }
+        tree
+    })
+}
+
+/// Writes a copy with one byte changed and returns where.
+fn flipped(bytes: &[u8], random: &mut fastrand::Rng, to: &Path) -> usize {
+    let at = random.usize(..bytes.len());
+    let mut bytes = bytes.to_vec();
+    bytes[at] ^= random.u8(1..);
+    fs::write(to, bytes).unwrap();
+    at
+}
+
+#[test]
+fn verify_finds_any_changed_byte() {
+    let bundle = small();
+    let bytes = fs::read(bundle.path()).unwrap();
+    let damaged = bundle.file("damaged.tar");
+    let mut random = fastrand::Rng::with_seed(52);
+    for _ in 0..300 {
+        let at = flipped(&bytes, &mut random, &damaged);
+        let found = loader().arg("verify").arg(&damaged).run();
+        assert_eq!(found.code, Some(1), "byte {at}: {}{}", found.stdout, found.stderr);
+        assert!(!found.stderr.contains("panicked"), "byte {at}: {}", found.stderr);
+        let json = loader().args(["verify", "--json"]).arg(&damaged).run().expect(1).json();
+        assert!(!json.as_array().unwrap().is_empty(), "byte {at}");
+    }
+}
+
+#[test]
+fn verify_finds_every_cut_and_every_addition() {
+    let bundle = small();
+    let bytes = fs::read(bundle.path()).unwrap();
+    let damaged = bundle.file("damaged.tar");
+    let mut random = fastrand::Rng::with_seed(53);
+    let verify = || loader().arg("verify").arg(&damaged).run();
+    for _ in 0..100 {
+        let length = random.usize(..bytes.len());
+        fs::write(&damaged, &bytes[..length]).unwrap();
+        let found = verify();
+        assert_eq!(found.code, Some(1), "cut at {length}: {}{}", found.stdout, found.stderr);
+    }
+    for extra in [&b"\0"[..], &[0; 512], &[0; 10240], b"more"] {
+        fs::write(&damaged, [&bytes, extra].concat()).unwrap();
+        let found = verify();
+        assert_eq!(found.code, Some(1), "{} bytes more: {}", extra.len(), found.stdout);
+    }
+}
+
+#[test]
+fn verify_names_the_blob_its_images_and_the_offset() {
+    let bundle = small();
+    let layer = bundle.tree.last_layer("team/one:2");
+    let at = place_of(&bundle, &layer.hex());
+    damage(&bundle, &[at + 10]);
+    let found = loader().arg("verify").arg(bundle.path()).run().expect(1);
+    let found = found.says(&format!("damaged at byte {at}: {layer}")).says("breaks team/one:2");
+    assert_eq!(found.stderr.matches("breaks ").count(), 1, "{}", found.stderr);
+
+    let other = bundle.tree.last_layer("team/two:1");
+    damage(&bundle, &[place_of(&bundle, &other.hex())]);
+    let both = loader().arg("verify").arg(bundle.path()).run().expect(1);
+    let _ = both.says("breaks team/one:2").says("breaks team/two:1");
+}
+
+#[test]
+fn nothing_damaged_reaches_a_tag() {
+    let bundle = small();
+    let bytes = fs::read(bundle.path()).unwrap();
+    let damaged = bundle.file("damaged.tar");
+    let mut random = fastrand::Rng::with_seed(54);
+    let mut target = Registry::start();
+    for round in 0..200 {
+        let at = flipped(&bytes, &mut random, &damaged);
+        // A fresh target now and then: in a full one little is sent.
+        if round % 10 == 0 {
+            target = Registry::start();
+        }
+        let through_a_pipe = round % 2 == 1;
+        let loaded = if through_a_pipe {
+            let mut command = loader();
+            command.args(["load", "-", "--to", &target.url(), "--retry-delay", "1"]);
+            command.stdin(fs::File::open(&damaged).unwrap()).run()
+        } else {
+            load(&damaged, &target.url()).run()
+        };
+        assert!(!loaded.stderr.contains("panicked"), "byte {at}: {}", loaded.stderr);
+        assert!(matches!(loaded.code, Some(0 | 1 | 3)), "byte {at}: {loaded:?}");
+        for (name, digest) in tags_of(&target) {
+            assert_eq!(digest, bundle.tree.tags[&name].to_string(), "byte {at}: {name}");
+        }
+        if round % 10 == 0 && loaded.code == Some(0) {
+            // Only what a load of a file has no need to read was damaged, or a pipe's padding.
+            assert!(!in_a_blob(&bundle, at), "byte {at} was sent: {}", loaded.stdout);
+        }
+    }
+}
+
+#[test]
+fn the_other_images_of_a_damaged_bundle_arrive() {
+    let bundle = small();
+    let layer = bundle.tree.last_layer("team/one:2");
+    damage(&bundle, &[place_of(&bundle, &layer.hex()) + 100]);
+    let target = Registry::start();
+    load(&bundle.path(), &target.url())
+        .run()
+        .expect(3)
+        .prints("2 images loaded, 0 already there, 1 failed")
+        .says("team/one:2")
+        .says(&layer.to_string());
+    assert_eq!(skopeo::tag_digest(&target.address(), "team/one:2"), None);
+    assert_eq!(target.commits(&layer.to_string()), 0);
+}
+
+#[test]
+fn a_bundle_that_ends_early_says_so() {
+    let bundle = Bundle::everything(55);
+    let bytes = fs::read(bundle.path()).unwrap();
+    let cut = bundle.file("cut.tar");
+    fs::write(&cut, &bytes[..bytes.len() * 2 / 3]).unwrap();
+    let target = Registry::start();
+    load(&cut, &target.url()).run().expect(1).says("cut.tar");
+    assert!(tags_of(&target).is_empty(), "a file is seen to be cut before anything is sent");
+    let mut piped = loader();
+    piped.args(["load", "-", "--to", &target.url()]).stdin(fs::File::open(&cut).unwrap());
+    let piped = piped.run();
+    assert!(matches!(piped.code, Some(1 | 3)), "{piped:?}");
+    let tags = tags_of(&target);
+    assert!(tags.len() < bundle.tree.tags.len());
+    for (name, digest) in tags {
+        assert_eq!(digest, bundle.tree.tags[&name].to_string(), "{name}");
+    }
+    // What is left comes with the whole bundle.
+    load(&bundle.path(), &target.url()).run().ok();
+}
+
+#[test]
+fn files_that_are_no_bundles() {
+    let folder = tempfile::tempdir().unwrap();
+    for (name, bytes) in [
+        ("empty", &b""[..]),
+        ("text", b"not a bundle at all\n"),
+        ("zeros", &[0; 4096]),
+        ("gzip", b"\x1f\x8b\x08\0\0\0\0\0"),
+    ] {
+        let path = folder.path().join(name);
+        fs::write(&path, bytes).unwrap();
+        for command in ["verify", "list"] {
+            let refused = loader().arg(command).arg(&path).run().expect(1);
+            assert!(refused.stderr.contains(name), "{name}: {}", refused.stderr);
+        }
+    }
+    loader().args(["verify", "/nonexistent.tar"]).run().expect(1).says("/nonexistent.tar");
+    loader()
+        .arg("verify")
+        .arg(folder.path())
+        .run()
+        .expect(1)
+        .says(&folder.path().display().to_string());
+}
+
+/// Tags and digests of a target, read from its own storage.
+fn tags_of(target: &Registry) -> Vec<(String, String)> {
+    let script = "find . -path '*/_manifests/tags/*/current/link' -printf '%P ' -exec cat {} \\; -printf '\\n'";
+    let root = target.storage().join("docker/registry/v2/repositories");
+    if !root.exists() {
+        return Vec::new();
+    }
+    let listed = e2e::programs::shell(&root, script);
+    let parse = |line: &str| {
+        let (path, digest) = line.split_once(' ')?;
+        let (repository, tag) =
+            path.strip_suffix("/current/link")?.split_once("/_manifests/tags/")?;
+        Some((format!("{repository}:{tag}"), digest.to_owned()))
+    };
+    listed.lines().filter_map(parse).collect()
+}
+
+/// Offset of an entry's bytes in the archive.
+fn place_of(bundle: &Bundle, hex: &str) -> usize {
+    entries(bundle).into_iter().find(|(name, _, _)| name.ends_with(hex)).unwrap().1
+}
+
+fn in_a_blob(bundle: &Bundle, at: usize) -> bool {
+    let inside = |(name, begin, size): (String, usize, usize)| {
+        name.starts_with("blobs/") && (begin..begin + size).contains(&at)
+    };
+    entries(bundle).into_iter().any(inside)
+}
+
+/// Name, offset and size of each entry.
+fn entries(bundle: &Bundle) -> Vec<(String, usize, usize)> {
+    let mut archive = tar::Archive::new(fs::File::open(bundle.path()).unwrap());
+    let entries = archive.entries().unwrap();
+    let place = |entry: std::io::Result<tar::Entry<'_, fs::File>>| {
+        let entry = entry.unwrap();
+        let name = entry.path().unwrap().display().to_string();
+        (name, entry.raw_file_position() as usize, entry.size() as usize)
+    };
+    entries.map(place).collect()
+}
+
+fn damage(bundle: &Bundle, places: &[usize]) {
+    places.iter().for_each(|at| e2e::tree::damage(&bundle.path(), *at));
+}
+
+#[test]
+fn a_damaged_list_of_findings_is_whole_json() {
+    let bundle = small();
+    let layer = bundle.tree.last_layer("team/one:1");
+    let at = place_of(&bundle, &layer.hex());
+    damage(&bundle, &[at]);
+    let found = loader().args(["verify", "--json"]).arg(bundle.path()).run().expect(1).json();
+    let finding: &Value = &found[0];
+    assert_eq!(finding["offset"], at);
+    assert_eq!(finding["digest"], layer.to_string());
+    assert_eq!(finding["images"], serde_json::json!(["team/one:1"]));
+}
