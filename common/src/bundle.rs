@@ -14,7 +14,9 @@ mod tar_header;
 mod verify;
 mod writer;
 
-pub use catalog::{BlobEntry, Catalog, FORMAT_VERSION, ManifestEntry, RepositoryEntry, TagEntry};
+pub use catalog::{
+    BlobEntry, Catalog, DescriptionError, FORMAT_VERSION, ManifestEntry, RepositoryEntry, TagEntry,
+};
 pub use contents::{CatalogError, Contents};
 pub use file::BundleFile;
 pub use layout::{Entry, Layout};

@@ -9,13 +9,13 @@ use futures_util::stream::FuturesUnordered;
 use futures_util::{FutureExt, StreamExt};
 use serde::Serialize;
 use tokio::sync::Mutex;
-use tranship_common::bundle::ReadError;
+use tranship_common::bundle::{DescriptionError, ManifestEntry, ReadError};
 use tranship_common::{Digest, Progress, Repository};
 
 use crate::cargo::Cargo;
 use crate::registry::{Payload, Registry, RequestError, Upload};
 use crate::retry::RetryPolicy;
-use crate::work::{Part, Status, Task, Work};
+use crate::work::{Status, Task, Work};
 
 /// What a load has done, in numbers.
 #[derive(Debug, Clone, Copy, Default, Serialize)]
@@ -59,6 +59,7 @@ enum Outcome {
 enum PushError {
     Request(RequestError),
     Bundle(Arc<ReadError>),
+    Description(Digest, DescriptionError),
 }
 
 /// The bytes of a blob, kept while more than one repository may need them.
@@ -158,6 +159,11 @@ impl Transfer {
                 let error = RequestError::Bundle(error);
                 work.pushed(image, Err(error.in_words()));
             }
+            Outcome::Pushed {
+                image, result: Err(PushError::Description(digest, error)), ..
+            } => {
+                work.pushed(image, Err(format!("manifest {digest}: {error}")));
+            }
             Outcome::Pushed { image, result: Err(PushError::Request(error)), .. } => {
                 let place = work.images()[image].repository;
                 let denied = is_denied(&error);
@@ -237,7 +243,7 @@ impl Transfer {
         &self,
         repository: &Repository,
         tag: &str,
-        parts: Vec<Part>,
+        parts: Vec<Rc<ManifestEntry>>,
         cargo: &Mutex<Cargo>,
     ) -> Result<(), PushError> {
         let last = parts.len().saturating_sub(1);
@@ -246,6 +252,8 @@ impl Transfer {
                 cargo.lock().await.payload(part.digest).await.map_err(PushError::Bundle)?;
             let bytes =
                 payload.bytes().await.map_err(|error| PushError::Bundle(Arc::new(error)))?;
+            part.check(bytes.to_vec())
+                .map_err(|error| PushError::Description(part.digest, error))?;
             let digest = part.digest.to_string();
             let reference = if position == last { tag } else { digest.as_str() };
             let mut attempts = self.retry.begin();

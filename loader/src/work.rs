@@ -4,9 +4,10 @@
 //! it is told by [`Work::delivered`], [`Work::pushed`] and their kin.
 
 use std::collections::{HashMap, HashSet, VecDeque};
+use std::rc::Rc;
 
-use tranship_common::bundle::Contents;
-use tranship_common::{Digest, MediaType, Repository, Tag};
+use tranship_common::bundle::{Contents, ManifestEntry};
+use tranship_common::{Digest, Repository, Tag};
 
 use crate::survey::Found;
 
@@ -32,13 +33,6 @@ pub(crate) enum Status {
     Failed(String),
 }
 
-/// A manifest of an image.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Part {
-    pub(crate) digest: Digest,
-    pub(crate) media_type: MediaType,
-}
-
 #[derive(Debug)]
 pub(crate) struct Image {
     pub(crate) repository: usize,
@@ -48,7 +42,7 @@ pub(crate) struct Image {
     /// Blobs that its repository does not have yet.
     missing: usize,
     /// Its manifests, children first, the tagged one last.
-    manifests: Vec<Part>,
+    manifests: Vec<Rc<ManifestEntry>>,
 }
 
 #[derive(Debug)]
@@ -98,6 +92,10 @@ impl Work {
             ready: VecDeque::new(),
             given_up: None,
         };
+        let mut entries: HashMap<Digest, Rc<ManifestEntry>> = HashMap::new();
+        let mut shared = |part: &ManifestEntry| {
+            Rc::clone(entries.entry(part.digest).or_insert_with(|| Rc::new(part.clone())))
+        };
         let mut blobs_there: Vec<HashSet<Digest>> = Vec::new();
         for repository in &contents.catalog().repositories {
             let place = work.places.len();
@@ -124,17 +122,13 @@ impl Work {
                 } else {
                     work.places[place].queue.push_back(image);
                 }
-                let part = |part: &&tranship_common::bundle::ManifestEntry| Part {
-                    digest: part.digest,
-                    media_type: part.media_type.clone(),
-                };
                 work.images.push(Image {
                     repository: place,
                     tag: tag.name.clone(),
                     digest: tag.digest,
                     status,
                     missing: 0,
-                    manifests: closure.iter().map(part).collect(),
+                    manifests: closure.iter().map(|part| shared(part)).collect(),
                 });
             }
         }
@@ -295,10 +289,11 @@ impl Work {
 
     /// The manifests of an image that its repository does not have under their digests, children
     /// first; the tagged one comes last in any case.
-    pub(crate) fn manifests_to_push(&self, image: usize) -> Vec<Part> {
+    pub(crate) fn manifests_to_push(&self, image: usize) -> Vec<Rc<ManifestEntry>> {
         let Image { repository, digest, manifests, .. } = &self.images[image];
         let stored = &self.places[*repository].stored;
-        let needed = |part: &&Part| part.digest == *digest || !stored.contains(&part.digest);
+        let needed =
+            |part: &&Rc<ManifestEntry>| part.digest == *digest || !stored.contains(&part.digest);
         manifests.iter().filter(needed).cloned().collect()
     }
 

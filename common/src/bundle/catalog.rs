@@ -5,7 +5,7 @@ use std::collections::HashSet;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use crate::{Descriptor, Digest, Manifest, MediaType, Repository, Tag};
+use crate::{Descriptor, Digest, Manifest, ManifestError, MediaType, Repository, Tag};
 
 /// The version of the bundle format that this code writes and the only one that it reads.
 pub const FORMAT_VERSION: u32 = 1;
@@ -96,7 +96,30 @@ impl Catalog {
     }
 }
 
+/// Why a manifest is not what the catalog says of it.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum DescriptionError {
+    /// It is no manifest that can be carried.
+    #[error(transparent)]
+    Manifest(#[from] ManifestError),
+    /// Media type, size or references differ.
+    #[error("bundle.json does not describe the manifest as it is")]
+    Different,
+}
+
 impl ManifestEntry {
+    /// Checks that this is what the bytes of the manifest say.
+    ///
+    /// # Errors
+    /// [`DescriptionError`] when it is not.
+    pub fn check(&self, raw: Vec<u8>) -> Result<(), DescriptionError> {
+        let manifest = Manifest::parse(raw)?;
+        match Self::describe(&manifest, |digest| self.foreign.contains(&digest)) == *self {
+            true => Ok(()),
+            false => Err(DescriptionError::Different),
+        }
+    }
+
     /// Describes a manifest. `is_foreign` tells for a layer with `urls` whether its bytes are
     /// elsewhere.
     #[must_use]

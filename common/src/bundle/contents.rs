@@ -5,6 +5,9 @@ use std::collections::{HashMap, HashSet};
 use super::catalog::{BlobEntry, Catalog, FORMAT_VERSION, ManifestEntry, TagEntry};
 use crate::{Digest, Repository, Tag};
 
+/// No bundle is larger (bytes); the offsets of all that a sound catalog lists can be counted.
+const MAX_SIZE: u128 = 1 << 60;
+
 /// Why a catalog is refused.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum CatalogError {
@@ -27,6 +30,9 @@ pub enum CatalogError {
     /// A digest stands twice among manifests and blobs.
     #[error("the catalog lists {0} twice")]
     Twice(Digest),
+    /// Sizes that no file can have.
+    #[error("the catalog announces {0} bytes, more than a bundle can hold")]
+    TooLarge(u128),
     /// A reference to something that the catalog does not list where it must.
     #[error("the catalog refers to {to} from {from}, but does not list it {place}")]
     Dangling {
@@ -88,6 +94,10 @@ impl Contents {
             }
         }
         let contents = Self { catalog, positions };
+        let size = contents.entries().map(|entry| u128::from(entry.size)).sum();
+        if size > MAX_SIZE {
+            return Err(CatalogError::TooLarge(size));
+        }
         contents.check_manifests()?;
         contents.check_repositories()?;
         Ok(contents)

@@ -88,10 +88,10 @@ impl Layout {
             let mut entry =
                 Entry { digest: blob.digest, size: blob.size, header_offset: end, offset: end };
             entry.offset += entry.header().len() as u64;
-            end = entry.offset.saturating_add(entry.size).saturating_add(padding(entry.size));
+            end = entry.offset + entry.size + padding(entry.size);
             entries.push(entry);
         }
-        Self { front, entries, size: end.saturating_add(TRAILER) }
+        Self { front, entries, size: end + TRAILER }
     }
 
     /// Manifests, then blobs, in the order of the archive.

@@ -9,7 +9,7 @@ use super::file::BundleFile;
 use super::layout::{Entry, TRAILER};
 use super::stream::ReadError;
 use super::tar_header::padding;
-use crate::{Digest, Manifest, Progress};
+use crate::{Digest, Progress};
 
 /// Blobs are read in pieces of this many bytes.
 const PIECE: usize = 256 << 10;
@@ -97,12 +97,7 @@ fn check_blob(bundle: &BundleFile, entry: Entry, progress: &dyn Progress) -> Res
 
 fn check_manifest(bundle: &BundleFile, entry: Entry, listed: &ManifestEntry) -> Result<(), String> {
     let raw = bundle.read(entry).map_err(|error| in_words(&error))?;
-    let manifest = Manifest::parse(raw).map_err(|error| error.to_string())?;
-    if ManifestEntry::describe(&manifest, |digest| listed.foreign.contains(&digest)) == *listed {
-        Ok(())
-    } else {
-        Err("bundle.json does not describe the manifest as it is".into())
-    }
+    listed.check(raw).map_err(|error| error.to_string())
 }
 
 /// The last link of the chain: what happened, without where.
