@@ -1,10 +1,10 @@
 #!/usr/bin/env bash
 # Installs the Debian packages that the demo and the tests need, if they are missing.
-# usage: scripts/install.sh
+# usage: scripts/install.sh [PROGRAM:PACKAGE...]      (more that is needed)
 set -euo pipefail
 
 # program:package; gcc builds the TLS library, docker-registry and skopeo are the other side.
-needed=(cc:gcc docker-registry:docker-registry skopeo:skopeo openssl:openssl)
+needed=(cc:gcc docker-registry:docker-registry skopeo:skopeo openssl:openssl "$@")
 missing=()
 for pair in "${needed[@]}"; do
     command -v "${pair%%:*}" >/dev/null || missing+=("${pair#*:}")

@@ -11,6 +11,7 @@ use tranship_common::Digest;
 use crate::content::{self, EMPTY, Family, descriptor};
 
 mod everything;
+mod wide;
 
 /// A storage tree under construction.
 #[derive(Debug)]

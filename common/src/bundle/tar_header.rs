@@ -56,7 +56,8 @@ pub(super) fn parse(block: &[u8; 512]) -> Option<(String, u64)> {
     let name = String::from_utf8(header.path_bytes().into_owned()).ok()?;
     let size = header.size().ok()?;
     // Compared with what we would write ourselves: checksum and all other fields included.
-    (name.len() < 100 && self::header(&name, size) == block).then_some((name, size))
+    let possible = name.len() < 100 && size <= MAX_USTAR_SIZE;
+    (possible && self::header(&name, size) == block).then_some((name, size))
 }
 
 /// Bytes of padding behind this many bytes of data.
@@ -99,6 +100,14 @@ mod tests {
             prop_assert_eq!(parse(&bytes), Some(("bundle.json".into(), 12345)));
             bytes[at] ^= 1 << bit;
             prop_assert!(parse(&bytes) != Some(("bundle.json".into(), 12345)));
+        }
+
+        #[test]
+        fn a_size_in_base_256_is_none_of_ours(name in "[a-z/]{1,99}", size in any::<[u8; 11]>()) {
+            let mut block = block(&name, 0, EntryType::Regular);
+            block[124] = 0x80;
+            block[125..136].copy_from_slice(&size);
+            prop_assert_eq!(parse(&block), None);
         }
 
         #[test]

@@ -1,0 +1,115 @@
+#!/usr/bin/env bash
+# Measures packer against tar, and loader against skopeo, in one run, and prints tables of ratios.
+# usage: scripts/bench.sh [STORAGE]
+#   STORAGE: a registry's storage; without it, one with 5,000 tags is made (some minutes).
+#   FOLDER=... keeps what was made; ROUNDS=3 is how often packing is timed.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+
+scripts/install.sh time:time
+cargo build --release --locked --quiet -p packer -p loader
+packer=$PWD/target/release/packer
+loader=$PWD/target/release/loader
+# shellcheck source=scripts/bench-registry.sh
+. scripts/bench-registry.sh
+
+work=${FOLDER:-$(mktemp -d)}
+mkdir -p "$work"
+trap 'stop_registry; [ -n "${FOLDER:-}" ] || rm -rf "$work"' EXIT
+storage=${1:-$work/storage}
+if [ ! -d "$storage" ]; then
+    cargo run --release --locked --quiet -p e2e --example wide -- "$storage"
+fi
+storage=$(cd "$storage" && pwd)
+v2=$storage/docker/registry/v2
+
+# Runs a command; sets wall, cpu (s) and memory (MB). What it prints goes to $work/said.
+measure() {
+    /usr/bin/time -o "$work/time" -f '%e %U %S %M' "$@" >"$work/said" 2>&1 || { cat "$work/said" >&2; return 1; }
+    read -r wall user system memory < <(tail -1 "$work/time")
+    cpu=$(calc "$user + $system") memory=$(calc "$memory / 1024")
+}
+calc() { awk "BEGIN { printf \"%.2f\n\", $* }"; }
+whole() { awk "BEGIN { printf \"%.0f\n\", $* }"; }
+median() { sort -n | awk '{ v[NR] = $1 } END { print v[int((NR + 1) / 2)] }'; }
+
+"$packer" pack --storage "$storage" --output "$work/images.tar" --dry-run
+"$packer" list --storage "$storage" >"$work/images.list"
+
+# --- packing: bytes from the page cache, so that the work is compared and not the disk
+find "$v2" -name data -exec cat {} + >/dev/null
+for round in $(seq "${ROUNDS:-3}"); do
+    rm -f "$work"/all.tar "$work"/images.tar*
+    measure tar -cpf "$work/all.tar" -C "$storage" docker
+    tar_wall=$wall
+    measure openssl dgst -sha256 "$work/all.tar"
+    calc "$tar_wall + $wall" >>"$work/tar-openssl"
+    measure sha256sum "$work/all.tar"
+    calc "$tar_wall + $wall" >>"$work/tar-sha256sum"
+    measure "$packer" pack --storage "$storage" --output "$work/images.tar"
+    echo "$wall" >>"$work/packer"
+    echo "$memory" >>"$work/packer-memory"
+    echo "round $round: tar and openssl $(tail -1 "$work/tar-openssl") s, packer $wall s" >&2
+done
+all_bytes=$(stat -c %s "$work/all.tar") bundle_bytes=$(stat -c %s "$work/images.tar")
+tar_openssl=$(median <"$work/tar-openssl") tar_sha256sum=$(median <"$work/tar-sha256sum")
+packer_wall=$(median <"$work/packer") packer_memory=$(sort -n "$work/packer-memory" | tail -1)
+rm -f "$work"/tar-* "$work"/packer "$work"/packer-memory "$work/all.tar"
+measure "$loader" verify "$work/images.tar"
+verify_wall=$wall
+
+# --- loading everything
+start_registry
+measure "$loader" load "$work/images.tar" --to "http://$address"
+all_wall=$wall all_cpu=$cpu all_memory=$memory all_registry_cpu=$(registry_cpu)
+read -r all_requests all_uploads all_uploaded < <(registry_log)
+before=$(registry_log | cut -d' ' -f1)
+measure "$loader" load "$work/images.tar" --to "http://$address"
+again_wall=$wall again_requests=$(($(registry_log | cut -d' ' -f1) - before))
+measure "$loader" check "$work/images.tar" --to "http://$address"
+unique_blobs=$("$packer" pack --storage "$storage" --output "$work/unused" --dry-run --json |
+    sed -n 's/.*"blobs": \([0-9]*\).*/\1/p' | head -1)
+stop_registry
+
+# --- loading some 500 tags, by both
+scripts/bench-subset.sh "$storage" "$work/images.list" "$work/subset" "$work/folders"
+"$packer" pack --quiet --storage "$work/subset" --output "$work/subset.tar" >/dev/null
+start_registry
+measure "$loader" load "$work/subset.tar" --to "http://$address"
+our_wall=$wall our_cpu=$cpu our_memory=$memory our_registry_cpu=$(registry_cpu)
+read -r our_requests our_uploads our_uploaded < <(registry_log)
+stop_registry
+start_registry
+measure skopeo --insecure-policy sync --scoped --all --src dir --dest docker --dest-tls-verify=false \
+    "$work/folders" "$address"
+skopeo_wall=$wall skopeo_cpu=$cpu skopeo_memory=$memory skopeo_registry_cpu=$(registry_cpu)
+read -r skopeo_requests skopeo_uploads skopeo_uploaded < <(registry_log)
+measure "$loader" check "$work/subset.tar" --to "http://$address"
+stop_registry
+subset_tags=$(wc -l <"$work/subset/images.list")
+
+mib() { whole "$1 / 1048576"; }
+cat <<TABLE
+
+$(wc -l <"$work/images.list") tags, $(nproc) processors, $(docker-registry --version | cut -d' ' -f3) as target
+
+| packing, median of ${ROUNDS:-3} | wall s | times packer | output MiB | memory MB |
+|---|--:|--:|--:|--:|
+| packer pack | $packer_wall | 1.00 | $(mib "$bundle_bytes") | $(whole "$packer_memory") |
+| tar -cpf, openssl dgst -sha256 | $tar_openssl | $(calc "$tar_openssl / $packer_wall") | $(mib "$all_bytes") | |
+| tar -cpf, sha256sum | $tar_sha256sum | $(calc "$tar_sha256sum / $packer_wall") | $(mib "$all_bytes") | |
+| loader verify | $verify_wall | $(calc "$verify_wall / $packer_wall") | | |
+
+| loading all tags | wall s | loader's CPU s | registry's CPU s | memory MB | requests | blobs uploaded |
+|---|--:|--:|--:|--:|--:|--:|
+| into an empty registry | $all_wall | $all_cpu | $all_registry_cpu | $(whole "$all_memory") | $all_requests | $all_uploads of $unique_blobs, $(mib "$all_uploaded") MiB |
+| again | $again_wall | | | | $again_requests | 0 |
+
+| loading $subset_tags tags | wall s | times loader | client's CPU s | registry's CPU s | memory MB | requests | blobs uploaded | MiB uploaded |
+|---|--:|--:|--:|--:|--:|--:|--:|--:|
+| loader load | $our_wall | 1.00 | $our_cpu | $our_registry_cpu | $(whole "$our_memory") | $our_requests | $our_uploads | $(mib "$our_uploaded") |
+| skopeo sync --src dir | $skopeo_wall | $(calc "$skopeo_wall / $our_wall") | $skopeo_cpu | $skopeo_registry_cpu | $(whole "$skopeo_memory") | $skopeo_requests | $skopeo_uploads | $(mib "$skopeo_uploaded") |
+
+loader's CPU is $(whole "100 * $all_cpu / $all_registry_cpu") % of the registry's; the registry took \
+$(whole "1000 * $all_registry_cpu / $all_uploads") ms of CPU for each uploaded blob
+TABLE
