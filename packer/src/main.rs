@@ -8,6 +8,7 @@ mod plan;
 mod report;
 mod scan;
 mod storage;
+mod write_behind;
 
 use std::process::ExitCode;
 

@@ -18,6 +18,7 @@ use crate::plan::{Plan, Totals};
 use crate::report::Report;
 use crate::scan::Scan;
 use crate::storage::{Storage, Usage};
+use crate::write_behind::WriteBehind;
 
 pub(crate) fn run(options: &Pack, terminal: Terminal) -> anyhow::Result<Exit> {
     let storage = Storage::locate(&options.storage.folder)?;
@@ -118,10 +119,10 @@ impl Run<'_> {
             return pack_to(&mut io::stdout().lock());
         }
         let staged = StagedFile::create(&self.options.output).map_err(PackError::Write)?;
-        let mut out = BufWriter::with_capacity(1 << 20, staged.file());
+        let mut out = BufWriter::with_capacity(1 << 20, WriteBehind::new(staged.file()));
         let digest = pack_to(&mut out)?;
-        out.flush().map_err(PackError::Write)?;
-        drop(out);
+        let behind = out.into_inner().map_err(|error| PackError::Write(error.into_error()))?;
+        behind.finish().map_err(PackError::Write)?;
         staged.commit().and_then(|()| self.write_checksum(digest)).map_err(PackError::Write)?;
         Ok(digest)
     }
