@@ -8,8 +8,9 @@ cd "$(dirname "$0")/.."
 
 scripts/install.sh time:time
 cargo build --release --locked --quiet -p packer -p loader
-packer=$PWD/target/release/packer
-loader=$PWD/target/release/loader
+built=$(realpath "${CARGO_TARGET_DIR:-target}")/release
+packer=$built/packer
+loader=$built/loader
 # shellcheck source=scripts/bench-registry.sh
 . scripts/bench-registry.sh
 

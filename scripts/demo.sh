@@ -8,8 +8,9 @@ cd "$(dirname "$0")/.."
 
 scripts/install.sh
 cargo build --release --locked -p packer -p loader
-packer=$PWD/target/release/packer
-loader=$PWD/target/release/loader
+built=$(realpath "${CARGO_TARGET_DIR:-target}")/release
+packer=$built/packer
+loader=$built/loader
 
 folder=${1:-$(mktemp -d)}
 mkdir -p "$folder"

@@ -9,5 +9,6 @@ cargo fmt --check
 cargo clippy --workspace --all-targets --locked -- --deny warnings
 RUSTDOCFLAGS="--deny warnings" cargo doc --workspace --no-deps --document-private-items --locked --quiet
 cargo build --locked -p packer -p loader
-PACKER_BIN=$PWD/target/debug/packer LOADER_BIN=$PWD/target/debug/loader \
+built=$(realpath "${CARGO_TARGET_DIR:-target}")/debug
+PACKER_BIN=$built/packer LOADER_BIN=$built/loader \
     cargo test --workspace --locked
