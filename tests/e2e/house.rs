@@ -44,7 +44,7 @@ fn only_the_terminal_prints_and_only_connect_reads_the_environment() {
     let root = concat!(env!("CARGO_MANIFEST_DIR"), "/..");
     let files = |pattern: &str| -> Vec<String> {
         let script = format!(
-            "grep -rlE '{pattern}' --include=*.rs {common,packer,loader}/src common/terminal/src || true"
+            "grep -rlE '{pattern}' --include=*.rs common/src common/terminal/src packer/src loader/src || true"
         );
         shell(root.as_ref(), &script).lines().map(str::to_owned).collect()
     };
