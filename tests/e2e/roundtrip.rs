@@ -4,7 +4,7 @@ use std::fs;
 use std::path::Path;
 
 use e2e::programs::{self, Run, shell};
-use e2e::{Registry, Tree, loader, packer, skopeo};
+use e2e::{Registry, Tree, loader, packer, registry, skopeo};
 use tranship_common::Digest;
 
 /// Packs everything and returns the tree; the bundle is `images.tar` in the folder.
@@ -39,6 +39,55 @@ fn every_tag_arrives_with_its_digest() {
     load().ok().prints("0 images loaded, 18 already there, 0 failed");
     let requests = target.requests().split_off(before);
     assert_eq!(requests.len(), 1 + 18, "one ping and one HEAD a tag: {requests:#?}");
+}
+
+/// Everything that skopeo finds of an image, in a folder of its own.
+fn fetched(address: &str, name: &str, folder: &Path) {
+    let place = format!("docker://{address}/{name}");
+    let folder = format!("dir:{}", folder.display());
+    let options = ["copy", "--all", "--preserve-digests", "--src-tls-verify=false"];
+    skopeo::skopeo(&[&options[..], &[&place, &folder]].concat()).ok();
+}
+
+#[test]
+fn what_skopeo_pushes_into_one_registry_it_finds_in_another() {
+    let folder = tempfile::tempdir().unwrap();
+    let folder = folder.path();
+    let tree = Tree::everything(&folder.join("tree"), 3);
+    let origin =
+        Registry::with(&registry::Options { storage: Some(tree.root()), ..Default::default() });
+    let mut source = Registry::start();
+    // Beyond skopeo: a foreign layer that is nowhere, an index inside an index.
+    let beyond = ["windows/server:2022", "team/a/index:nested"];
+    let names: Vec<&String> =
+        tree.tags.keys().filter(|name| !beyond.contains(&name.as_str())).collect();
+    for name in &names {
+        let from = format!("docker://{}/{name}", origin.address());
+        let to = format!("docker://{}/{name}", source.address());
+        let options = ["copy", "--all", "--preserve-digests", "--src-tls-verify=false"];
+        let options = [&options[..], &["--dest-tls-verify=false", &from, &to]].concat();
+        skopeo::skopeo(&options).ok();
+    }
+    // Once while it runs, once when it is stopped: the same bundle.
+    let pack = |storage: &Path, output: &str| {
+        let mut command = packer();
+        command.args(["pack", "--output", output, "--storage"]).arg(storage).current_dir(folder);
+        command.run().ok().prints("packed 16 tags of 12 repositories");
+        fs::read(folder.join(output)).unwrap()
+    };
+    let running = pack(&source.storage(), "running.tar");
+    let storage = source.stop();
+    assert!(running == pack(&storage, "images.tar"));
+
+    let target = Registry::start();
+    programs::load(&folder.join("images.tar"), &target.url()).run().ok().prints("16 images loaded");
+    for (number, name) in names.into_iter().enumerate() {
+        let [before, after] =
+            ["before", "after"].map(|side| folder.join(format!("{side}{number}")));
+        fetched(&origin.address(), name, &before);
+        fetched(&target.address(), name, &after);
+        shell(folder, &format!("diff -r before{number} after{number}"));
+    }
 }
 
 #[test]

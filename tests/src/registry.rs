@@ -24,6 +24,8 @@ pub struct Options<'a> {
     pub certificates: Option<&'a Certificates>,
     /// Ask clients for a certificate of the same authority.
     pub client_certificate: bool,
+    /// Serve this storage instead of an empty one.
+    pub storage: Option<&'a Path>,
     /// Refuse images with foreign layers, as a registry does that is not told otherwise.
     pub foreign_layers_refused: bool,
 }
@@ -35,6 +37,7 @@ pub struct Registry {
     port: u16,
     scheme: &'static str,
     folder: TempDir,
+    storage: PathBuf,
 }
 
 impl Registry {
@@ -56,11 +59,14 @@ impl Registry {
         for _ in 0..20 {
             let port = free_port();
             let scheme = if options.certificates.is_some() { "https" } else { "http" };
-            fs::write(folder.path().join("config.yml"), config(folder.path(), port, options))
+            let storage =
+                options.storage.map_or_else(|| folder.path().join("storage"), Path::to_owned);
+            let config = config(folder.path(), &storage, port, options);
+            fs::write(folder.path().join("config.yml"), config)
                 .expect("the configuration can be written");
             let mut process = launch(folder.path());
             if answers(&mut process, port) {
-                return Self { process, port, scheme, folder };
+                return Self { process, port, scheme, folder, storage };
             }
             let log = fs::read_to_string(folder.path().join("log")).unwrap_or_default();
             assert!(log.contains("address already in use"), "docker-registry:\n{log}");
@@ -84,7 +90,7 @@ impl Registry {
     /// The storage folder, as `/var/lib/registry`.
     #[must_use]
     pub fn storage(&self) -> PathBuf {
-        self.folder.path().join("storage")
+        self.storage.clone()
     }
 
     /// Requests answered so far, as `METHOD PATH?QUERY STATUS`, from the access log.
@@ -159,13 +165,14 @@ fn free_port() -> u16 {
     listener.local_addr().expect("it has an address").port()
 }
 
-fn config(folder: &Path, port: u16, options: &Options<'_>) -> String {
+fn config(folder: &Path, storage: &Path, port: u16, options: &Options<'_>) -> String {
     let folder_name = folder.display();
     let mut text = format!(
         "version: 0.1\n\
-         storage:\n  filesystem: {{rootdirectory: {folder_name}/storage}}\n  delete: {{enabled: true}}\n\
+         storage:\n  filesystem: {{rootdirectory: {storage}}}\n  delete: {{enabled: true}}\n\
          validation:\n  manifests:\n    urls: {{allow: ['{urls}']}}\n\
          http:\n  addr: 127.0.0.1:{port}\n",
+        storage = storage.display(),
         // Without the setting the registry refuses images with foreign layers.
         urls = if options.foreign_layers_refused { "^$" } else { "^https?://" },
     );
