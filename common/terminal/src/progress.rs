@@ -29,7 +29,7 @@ impl Bar {
         let (done, total) =
             (self.images.load(Ordering::Relaxed), self.images_total.load(Ordering::Relaxed));
         if total > 0 {
-            self.bar.set_message(format!("{} of {} images", HumanCount(done), HumanCount(total)));
+            self.bar.set_message(format!("{} of {} images, ", HumanCount(done), HumanCount(total)));
         }
     }
 }
@@ -45,7 +45,7 @@ impl Progress for Bar {
         let template = match bytes {
             0 => "{prefix} {spinner} {elapsed} {msg}",
             _ => {
-                "{prefix} {wide_bar} {binary_bytes} of {binary_total_bytes}, {msg}, {binary_bytes_per_sec}, {eta} left"
+                "{prefix} {wide_bar} {binary_bytes} of {binary_total_bytes}, {msg}{binary_bytes_per_sec}, {eta} left"
             }
         };
         self.bar.reset();

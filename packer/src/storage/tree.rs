@@ -19,8 +19,8 @@ impl Storage {
     pub(crate) fn locate(given: &Path) -> Result<Self, LocateError> {
         let read = |source| LocateError::Read { path: given.to_owned(), source };
         let given = fs::canonicalize(given).map_err(read)?;
-        let candidates =
-            ["docker/registry/v2", "registry/v2", "v2", "."].map(|tail| given.join(tail));
+        let below = ["docker/registry/v2", "registry/v2", "v2"].map(|tail| given.join(tail));
+        let candidates: Vec<PathBuf> = below.into_iter().chain([given.clone()]).collect();
         let is_storage = |folder: &&PathBuf| {
             folder.join("repositories").is_dir() && folder.join("blobs").is_dir()
         };
@@ -28,7 +28,11 @@ impl Storage {
             Some(found) => Ok(Self { root: fs::canonicalize(found).map_err(read)? }),
             None => Err(LocateError::NotStorage {
                 given: given.display().to_string(),
-                looked_for: candidates.map(|path| path.display().to_string()).join(", "),
+                looked_for: candidates
+                    .iter()
+                    .map(|path| path.display().to_string())
+                    .collect::<Vec<_>>()
+                    .join(", "),
             }),
         }
     }
