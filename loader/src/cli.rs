@@ -3,8 +3,10 @@
 use std::num::NonZero;
 use std::path::PathBuf;
 
-use clap::{Args, Parser, Subcommand};
+use clap::{Args, Parser, Subcommand, ValueEnum};
 use tranship_terminal::{Generate, Verbosity};
+
+use crate::mapping::Rule;
 
 /// Load a bundle into Harbor or any OCI registry, and prove that every tag arrived.
 #[derive(Debug, Parser)]
@@ -23,6 +25,8 @@ pub(crate) struct Cli {
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
     Load(Load),
+    Plan(Plan),
+    Projects(Projects),
     Check(Check),
     Verify(Verify),
     List(List),
@@ -45,12 +49,60 @@ pub(crate) struct Load {
     pub(crate) bundle: PathBuf,
     #[command(flatten)]
     pub(crate) connection: Connection,
+    #[command(flatten)]
+    pub(crate) names: Names,
+    #[command(flatten)]
+    pub(crate) projects: NewProjects,
+    /// Make no missing projects: they are an error then
+    #[arg(long, help_heading = "Projects of Harbor")]
+    pub(crate) no_create_projects: bool,
+    /// Begin without asking first whether rights, quotas and modes allow it
+    #[arg(long)]
+    pub(crate) no_preflight: bool,
     /// Print the report as JSON instead of a summary
     #[arg(long)]
     pub(crate) json: bool,
     /// Write a report (JSON): each image with its digest, status and reason, and totals
     #[arg(long, value_name = "FILE")]
     pub(crate) report: Option<PathBuf>,
+}
+
+/// Tell what a load would do, and send nothing
+///
+/// For each project or repository: what is there, what would be made, uploaded, mounted and
+/// stored, in bytes and requests; and what would keep the load from succeeding.
+#[derive(Debug, Args)]
+#[command(after_help = "Example:
+  loader plan images.tar --to https://harbor.example --username admin --password-file secret")]
+pub(crate) struct Plan {
+    /// The bundle
+    #[arg(value_name = "BUNDLE")]
+    pub(crate) bundle: PathBuf,
+    #[command(flatten)]
+    pub(crate) connection: Connection,
+    #[command(flatten)]
+    pub(crate) names: Names,
+    /// Print JSON
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+/// Make the projects that a load into Harbor needs, and nothing else
+///
+/// For an administrator to run beforehand, when the account that loads may not make projects.
+#[derive(Debug, Args)]
+#[command(after_help = "Example:
+  loader projects images.tar --to https://harbor.example --username admin --password-file secret")]
+pub(crate) struct Projects {
+    /// The bundle
+    #[arg(value_name = "BUNDLE")]
+    pub(crate) bundle: PathBuf,
+    #[command(flatten)]
+    pub(crate) connection: Connection,
+    #[command(flatten)]
+    pub(crate) names: Names,
+    #[command(flatten)]
+    pub(crate) projects: NewProjects,
 }
 
 /// Check that every tag of a bundle is in a registry, with the digest that was packed
@@ -65,6 +117,8 @@ pub(crate) struct Check {
     pub(crate) bundle: PathBuf,
     #[command(flatten)]
     pub(crate) connection: Connection,
+    #[command(flatten)]
+    pub(crate) names: Names,
     /// Print JSON
     #[arg(long)]
     pub(crate) json: bool,
@@ -111,6 +165,9 @@ pub(crate) struct Connection {
     /// Registry, as `https://HOST:PORT`; `http://` only for this machine or with --plain-http
     #[arg(long, value_name = "URL")]
     pub(crate) to: String,
+    /// What the registry is; `auto` finds Harbor out
+    #[arg(long, value_name = "KIND", default_value = "auto")]
+    pub(crate) target_kind: TargetKind,
     /// Allow a connection without encryption
     #[arg(long)]
     pub(crate) plain_http: bool,
@@ -144,4 +201,67 @@ pub(crate) struct Connection {
     /// Pause before the first retry, in milliseconds
     #[arg(long, value_name = "MILLISECONDS", hide = true)]
     pub(crate) retry_delay: Option<u64>,
+}
+
+/// What a target is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum TargetKind {
+    Auto,
+    Harbor,
+    Registry,
+}
+
+/// Under which names images go into the target.
+///
+/// Without any of these a repository keeps its name. In Harbor its first component is the project,
+/// and a repository of one component goes into the project `library`.
+#[derive(Debug, Args)]
+#[command(next_help_heading = "Names in the target")]
+pub(crate) struct Names {
+    /// Rename: FROM=TO, or FROM*=TO* for all that begin so; the first rule that fits counts
+    #[arg(long = "map", value_name = "RULE")]
+    pub(crate) rules: Vec<Rule>,
+    /// Read rules from a file, one a line, after those of --map; `#` begins a comment
+    #[arg(long, value_name = "FILE")]
+    pub(crate) map_file: Option<PathBuf>,
+    /// Put everything that no rule fits below this project
+    #[arg(long, value_name = "PROJECT")]
+    pub(crate) prefix: Option<String>,
+    /// Project of repositories with one component [default: library, in Harbor]
+    #[arg(long, value_name = "PROJECT")]
+    pub(crate) default_project: Option<String>,
+}
+
+/// How missing projects are made.
+#[derive(Debug, Args)]
+#[command(next_help_heading = "Projects of Harbor")]
+pub(crate) struct NewProjects {
+    /// Anybody may pull from new projects
+    #[arg(long)]
+    pub(crate) public: bool,
+    /// Storage limit of new projects, in bytes or with a unit, as 50G [default: Harbor's own]
+    #[arg(long, value_name = "SIZE", value_parser = size)]
+    pub(crate) storage_limit: Option<u64>,
+    /// Another account that makes the projects
+    #[arg(long, value_name = "NAME", requires = "admin_password_file")]
+    pub(crate) admin_username: Option<String>,
+    /// Read its password from a file
+    #[arg(long, value_name = "FILE", requires = "admin_username")]
+    pub(crate) admin_password_file: Option<PathBuf>,
+}
+
+/// A number of bytes, with K, M, G or T for powers of 1024.
+fn size(text: &str) -> Result<u64, String> {
+    let error = || format!("`{text}` is no size: give bytes, or a number with K, M, G or T");
+    let digits = text.trim_end_matches(['K', 'M', 'G', 'T']);
+    let shift = match &text[digits.len()..] {
+        "" => 0,
+        "K" => 10,
+        "M" => 20,
+        "G" => 30,
+        "T" => 40,
+        _ => return Err(error()),
+    };
+    let number: u64 = digits.parse().map_err(|_| error())?;
+    number.checked_mul(1 << shift).filter(|size| *size > 0).ok_or_else(error)
 }

@@ -3,16 +3,31 @@
 pub(crate) mod check;
 pub(crate) mod list;
 pub(crate) mod load;
+pub(crate) mod plan;
+pub(crate) mod projects;
 pub(crate) mod verify;
 
 use std::path::Path;
 
 use anyhow::{Context, Result};
 use tranship_common::bundle::BundleFile;
+use tranship_terminal::Terminal;
+
+use crate::preflight::Preflight;
 
 /// Opens a bundle file; its front is checked.
 fn open(path: &Path) -> Result<BundleFile> {
     BundleFile::open(path).with_context(|| path.display().to_string())
+}
+
+/// Says what keeps a load from succeeding, and what could not be found out.
+fn show(preflight: &Preflight, terminal: Terminal) {
+    for what in &preflight.unknown {
+        terminal.message(&format!("not checked: {what}"));
+    }
+    for what in &preflight.findings {
+        terminal.problem(&format!("cannot load: {what}"));
+    }
 }
 
 /// Runs what waits for the network. One thread does: the registry is the slower side by far, and

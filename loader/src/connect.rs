@@ -3,6 +3,7 @@
 use std::env;
 use std::fs::File;
 use std::io;
+use std::path::Path;
 use std::sync::mpsc;
 use std::thread;
 use std::time::Duration;
@@ -10,7 +11,7 @@ use std::time::Duration;
 use anyhow::{Context, Result, bail};
 use tranship_terminal::Terminal;
 
-use crate::cli::Connection;
+use crate::cli::{Connection, NewProjects};
 use crate::registry::{
     Credentials, Registry, Target, Tls, from_auth_files, http_client, password_from,
 };
@@ -18,17 +19,40 @@ use crate::retry::RetryPolicy;
 
 /// Sets up the registry's client; nothing is sent yet.
 pub(crate) fn connect(options: &Connection, terminal: Terminal) -> Result<Registry> {
-    let target = Target::parse(&options.to, options.plain_http)?;
     if options.insecure_skip_tls_verify {
         terminal.message("warning: the registry's certificate is not checked");
     }
+    let target = Target::parse(&options.to, options.plain_http)?;
+    let credentials = credentials(options, &target.authority())?;
+    client(options, target, credentials)
+}
+
+/// The same registry for the account that makes projects, if there is one.
+pub(crate) fn connect_as_administrator(
+    connection: &Connection,
+    projects: &NewProjects,
+) -> Result<Option<Registry>> {
+    let Some((username, path)) =
+        projects.admin_username.clone().zip(projects.admin_password_file.as_ref())
+    else {
+        return Ok(None);
+    };
+    let credentials = Credentials::Password { username, password: password_file(path)? };
+    let target = Target::parse(&connection.to, connection.plain_http)?;
+    client(connection, target, Some(credentials)).map(Some)
+}
+
+fn client(
+    options: &Connection,
+    target: Target,
+    credentials: Option<Credentials>,
+) -> Result<Registry> {
     let tls = Tls {
         ca_file: options.ca_file.clone(),
         client_certificate: options.client_cert.clone().zip(options.client_key.clone()),
         skip_verify: options.insecure_skip_tls_verify,
     };
     let http = http_client(&target, &tls)?;
-    let credentials = credentials(options, &target.authority())?;
     Ok(Registry::new(http, target, credentials, Duration::from_secs(options.timeout.get())))
 }
 
@@ -50,8 +74,7 @@ fn credentials(options: &Connection, authority: &str) -> Result<Option<Credentia
     let password = if options.password_stdin {
         password_from(io::stdin()).context("cannot read the password from standard input")?
     } else if let Some(path) = &options.password_file {
-        let read = File::open(path).and_then(password_from);
-        read.with_context(|| format!("cannot read the password from {}", path.display()))?
+        password_file(path)?
     } else if let Some(password) = password_variable() {
         password
     } else {
@@ -61,6 +84,11 @@ fn credentials(options: &Connection, authority: &str) -> Result<Option<Credentia
         );
     };
     Ok(Some(Credentials::Password { username, password }))
+}
+
+fn password_file(path: &Path) -> Result<String> {
+    let read = File::open(path).and_then(password_from);
+    read.with_context(|| format!("cannot read the password from {}", path.display()))
 }
 
 /// A credential helper that asks somebody on a screen that nobody sees would wait for ever.

@@ -4,6 +4,11 @@ mod cargo;
 mod cli;
 mod commands;
 mod connect;
+mod destination;
+mod estimate;
+mod mapping;
+mod preflight;
+mod projects;
 mod registry;
 mod report;
 mod retry;
@@ -23,6 +28,8 @@ fn main() -> ExitCode {
     let terminal = cli.verbosity.terminal();
     finish(match cli.command {
         Command::Load(options) => commands::load::run(&options, terminal),
+        Command::Plan(options) => commands::plan::run(&options, terminal),
+        Command::Projects(options) => commands::projects::run(&options, terminal),
         Command::Check(options) => commands::check::run(&options, terminal),
         Command::Verify(options) => commands::verify::run(&options, terminal),
         Command::List(options) => commands::list::run(&options, terminal),

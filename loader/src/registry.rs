@@ -2,6 +2,7 @@
 //! load needs. It knows authentication and nothing of policy: retries, order and concurrency are
 //! the caller's.
 
+mod api;
 mod auth;
 mod credentials;
 mod endpoints;
@@ -10,6 +11,7 @@ mod payload;
 mod target;
 mod tls;
 
+pub(crate) use api::{Artifact, NewProject, Quota, SystemInfo};
 pub(crate) use credentials::{Credentials, from_auth_files, password_from};
 pub(crate) use endpoints::{Registry, Upload};
 pub(crate) use error::{Answer, RequestError};

@@ -1,8 +1,9 @@
 //! The record of a load: each image with its digest and what became of it, and totals.
 
 use serde::Serialize;
-use tranship_common::Digest;
+use tranship_common::{Digest, Repository};
 
+use crate::mapping::Mapped;
 use crate::transfer::{Counts, Tally};
 use crate::work::{Status, Work};
 
@@ -16,6 +17,9 @@ pub(crate) struct Report {
 #[derive(Debug, Serialize)]
 struct ImageReport {
     name: String,
+    /// The repositories of the bundle that it comes from, where they have another name.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    sources: Vec<Repository>,
     digest: Digest,
     status: &'static str,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -37,6 +41,7 @@ impl Report {
     pub(crate) fn new(
         target: String,
         work: &Work,
+        mapped: &Mapped,
         counts: Counts,
         requests: u64,
         seconds: f64,
@@ -51,8 +56,10 @@ impl Report {
                     Status::Failed(reason) => ("failed", Some(reason.clone())),
                     Status::Pending => ("left", work.given_up().map(str::to_owned)),
                 };
-                let name = format!("{}:{}", work.repository(image.repository), image.tag);
-                ImageReport { name, digest: image.digest, status, reason }
+                let repository = work.repository(image.repository);
+                let name = format!("{repository}:{}", image.tag);
+                let sources = mapped.renamed(repository).cloned().collect();
+                ImageReport { name, sources, digest: image.digest, status, reason }
             })
             .collect();
         let totals = Totals { images: Tally::of(work), transfer: counts, requests, seconds };

@@ -43,6 +43,21 @@ impl RetryPolicy {
     pub(crate) fn begin(self) -> Attempts {
         Attempts { policy: self, failures: 0, first_failure: None }
     }
+
+    /// Repeats a request as long as it may pass.
+    pub(crate) async fn insist<T>(
+        self,
+        progress: &dyn Progress,
+        request: impl AsyncFn() -> Result<T, RequestError>,
+    ) -> Result<T, RequestError> {
+        let mut attempts = self.begin();
+        loop {
+            match request().await {
+                Ok(done) => return Ok(done),
+                Err(error) => attempts.pause_after(error, progress).await?,
+            }
+        }
+    }
 }
 
 impl Attempts {

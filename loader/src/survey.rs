@@ -29,6 +29,8 @@ pub(crate) struct Surveyor<'a> {
     pub(crate) retry: RetryPolicy,
     pub(crate) jobs: usize,
     pub(crate) progress: &'a dyn Progress,
+    /// Whether a repository is known not to exist, so that it need not be asked for.
+    pub(crate) is_absent: &'a dyn Fn(&Repository) -> bool,
 }
 
 impl Surveyor<'_> {
@@ -62,12 +64,19 @@ impl Surveyor<'_> {
 
     async fn repository(&self, repository: &RepositoryEntry) -> Result<Vec<Found>, RequestError> {
         let name = &repository.name;
+        if (self.is_absent)(name) {
+            return Ok(vec![Found::Missing; repository.tags.len()]);
+        }
         let Some((oldest, others)) = repository.tags.split_first() else { return Ok(Vec::new()) };
         let mut found = vec![self.tag(name, oldest).await?];
         let listed: Option<HashSet<String>> = match found[0] {
-            Found::Missing if !others.is_empty() => {
-                Some(self.insist(|| self.registry.tags(name)).await?.into_iter().collect())
-            }
+            Found::Missing if !others.is_empty() => Some(
+                self.retry
+                    .insist(self.progress, || self.registry.tags(name))
+                    .await?
+                    .into_iter()
+                    .collect(),
+            ),
             _ => None,
         };
         for tag in others {
@@ -82,24 +91,10 @@ impl Surveyor<'_> {
         let unknown = MediaType::from("");
         let media_type = manifest.map_or(&unknown, |manifest| &manifest.media_type);
         let ask = || self.registry.tag_digest(repository, &tag.name, media_type);
-        Ok(match self.insist(ask).await? {
+        Ok(match self.retry.insist(self.progress, ask).await? {
             Some(digest) if digest == tag.digest => Found::Same,
             Some(digest) => Found::Different(digest),
             None => Found::Missing,
         })
-    }
-
-    /// Repeats a request that may pass.
-    async fn insist<T>(
-        &self,
-        request: impl AsyncFn() -> Result<T, RequestError>,
-    ) -> Result<T, RequestError> {
-        let mut attempts = self.retry.begin();
-        loop {
-            match request().await {
-                Ok(done) => return Ok(done),
-                Err(error) => attempts.pause_after(error, self.progress).await?,
-            }
-        }
     }
 }

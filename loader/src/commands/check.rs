@@ -1,14 +1,14 @@
 //! `loader check`: every tag of the bundle is in the target, with the packed digest.
 
-use anyhow::{Context, Result};
+use anyhow::Result;
 use serde::Serialize;
 use tranship_common::bundle::TagEntry;
 use tranship_common::{Digest, Repository};
 use tranship_terminal::{Exit, Terminal, quantity};
 
 use crate::cli::Check;
-use crate::connect::{connect, retry_policy};
-use crate::survey::{Found, Surveyor};
+use crate::destination::{Destination, Listing};
+use crate::survey::Found;
 
 #[derive(Debug, Serialize)]
 struct Checked {
@@ -23,22 +23,29 @@ struct Checked {
 
 pub(crate) fn run(options: &Check, terminal: Terminal) -> Result<Exit> {
     let bundle = super::open(&options.bundle)?;
-    let registry = connect(&options.connection, terminal)?;
-    let progress = terminal.progress();
-    let surveyor = Surveyor {
-        registry: &registry,
-        contents: bundle.contents(),
-        retry: retry_policy(&options.connection),
-        jobs: options.connection.jobs.get(),
-        progress: &*progress,
-    };
-    let found = super::block_on(async {
-        registry.ping().await.with_context(|| format!("asking {}", registry.target()))?;
-        Ok(surveyor.images().await?)
+    let (destination, mapped, found, listing) = super::block_on(async {
+        let destination = Destination::reach(&options.connection, terminal).await?;
+        let mapped = destination.map(bundle.contents(), &options.names, terminal)?;
+        let progress = terminal.progress();
+        let projects = destination.projects(&mapped.contents, &*progress).await?;
+        let found = destination.survey(&mapped.contents, &projects, &*progress).await?;
+        let listing = match destination.harbor {
+            Some(_) => destination.listing(&mapped.contents, &found, &*progress).await,
+            None => Listing::default(),
+        };
+        Ok((destination, mapped, found, listing))
     })?;
-    drop(progress);
+    let registry = &destination.registry;
+    for what in &listing.unknown {
+        terminal.message(&format!("not checked: Harbor's list of artifacts of {what}"));
+    }
 
-    let checked: Vec<_> = bundle.contents().images().zip(found).map(checked).collect();
+    let mut checked: Vec<_> = mapped.contents.images().zip(found).map(checked).collect();
+    for image in &listing.unlisted {
+        checked[*image].status = "unlisted";
+        checked[*image].reason =
+            Some("the registry has it, but Harbor's list of artifacts does not".into());
+    }
     let wrong = checked.iter().filter(|image| image.status != "same").count();
     if options.json {
         terminal.result(&(serde_json::to_string_pretty(&checked)? + "\n"))?;

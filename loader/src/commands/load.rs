@@ -13,9 +13,12 @@ use tranship_terminal::{Exit, Terminal, quantity};
 
 use crate::cargo::Bundle;
 use crate::cli::Load;
-use crate::connect::{connect, retry_policy};
+use crate::destination::Destination;
+use crate::mapping::Mapped;
+use crate::preflight::preflight;
+use crate::projects::ProjectMaker;
+use crate::registry::Registry;
 use crate::report::Report;
-use crate::survey::Surveyor;
 use crate::transfer::{Counts, Tally, Transfer};
 use crate::work::{Status, Work};
 
@@ -23,14 +26,14 @@ pub(crate) fn run(options: &Load, terminal: Terminal) -> Result<Exit> {
     if options.bundle == Path::new("-") && options.connection.password_stdin {
         bail!("standard input cannot be both the bundle and the password: use --password-file");
     }
-    let registry = Rc::new(connect(&options.connection, terminal)?);
     let begun = Instant::now();
     let bundle = Bundle::open(&options.bundle)?;
-    let (work, counts, damage) =
-        super::block_on(transfer(options, terminal, bundle, Rc::clone(&registry)))?;
+    let Loaded { registry, mapped, work, counts, damage } =
+        super::block_on(transfer(options, terminal, bundle))?;
 
     let (target, requests) = (registry.target().to_string(), registry.requests());
-    let report = Report::new(target, &work, counts, requests, begun.elapsed().as_secs_f64());
+    let seconds = begun.elapsed().as_secs_f64();
+    let report = Report::new(target, &work, &mapped, counts, requests, seconds);
     if let Some(path) = &options.report {
         fs::write(path, report.to_json()?)
             .with_context(|| format!("cannot write {}", path.display()))?;
@@ -73,40 +76,58 @@ pub(crate) fn run(options: &Load, terminal: Terminal) -> Result<Exit> {
     })
 }
 
-/// Asks the target what it has, then sends what is missing. Also returns what is wrong with a
-/// bundle that came through a pipe, beyond the images that it cost.
-async fn transfer(
-    options: &Load,
-    terminal: Terminal,
-    bundle: Bundle,
-    registry: Rc<crate::registry::Registry>,
-) -> Result<(Work, Counts, Option<String>)> {
+/// What a load leaves behind.
+struct Loaded {
+    registry: Rc<Registry>,
+    mapped: Mapped,
+    work: Work,
+    counts: Counts,
+    /// What is wrong with a bundle that came through a pipe, beyond the images that it cost.
+    damage: Option<String>,
+}
+
+/// Asks the target what it has, then sends what is missing.
+async fn transfer(options: &Load, terminal: Terminal, bundle: Bundle) -> Result<Loaded> {
+    let destination = Destination::reach(&options.connection, terminal).await?;
+    let mapped = destination.map(bundle.contents(), &options.names, terminal)?;
+    let contents = &mapped.contents;
     let progress = terminal.progress();
-    registry.ping().await.with_context(|| format!("asking {}", registry.target()))?;
-    let (retry, jobs) = (retry_policy(&options.connection), options.connection.jobs.get());
-    let surveyor = Surveyor {
-        registry: &registry,
-        contents: bundle.contents(),
-        retry,
-        jobs,
-        progress: &*progress,
+    let projects = destination.projects(contents, &*progress).await?;
+    let found = destination.survey(contents, &projects, &*progress).await?;
+    let maker = match options.no_create_projects {
+        true => None,
+        false => Some(ProjectMaker::new(&options.connection, &options.projects, &destination)?),
     };
-    let found = surveyor.images().await?;
-    let mut work = Work::new(bundle.contents(), &found);
+    if !options.no_preflight {
+        let creator = maker.as_ref().map(|maker| maker.registry.as_ref());
+        let preflight =
+            preflight(&destination, contents, &found, &projects, creator, &*progress).await?;
+        super::show(&preflight, terminal);
+        if !preflight.findings.is_empty() {
+            bail!("nothing was sent; --no-preflight begins all the same");
+        }
+    }
+    if let Some(maker) = &maker {
+        maker.make_missing(&projects, &*progress, terminal).await?;
+    }
+
+    let mut work = Work::new(contents, &found);
     let wanted = work.wanted();
-    let sizes = bundle.contents().entries().filter(|entry| wanted.contains(&entry.digest));
+    let sizes = contents.entries().filter(|entry| wanted.contains(&entry.digest));
     let images = work.images().iter().filter(|image| image.status == Status::Pending).count();
     progress.begin("loading", sizes.map(|entry| entry.size).sum(), images as u64);
 
     let cargo = Rc::new(Mutex::new(bundle.into_cargo(wanted)));
     let stop = interrupted(terminal)?;
-    let transfer = Transfer { registry, retry, jobs, progress };
+    let Destination { registry, retry, jobs, .. } = destination;
+    let transfer = Transfer { registry: Rc::clone(&registry), retry, jobs, progress };
     let counts = transfer.run(&mut work, &cargo, stop).await;
     let damage = match work.given_up() {
         Some(_) => None,
         None => cargo.lock().await.finish().await.err(),
     };
-    Ok((work, counts, damage.map(|error| format!("{:#}", anyhow::Error::new(error)))))
+    let damage = damage.map(|error| format!("{:#}", anyhow::Error::new(error)));
+    Ok(Loaded { registry, mapped, work, counts, damage })
 }
 
 /// Completes at the first Ctrl-C or SIGTERM. The second ends the program at once: whatever it

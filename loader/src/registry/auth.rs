@@ -2,10 +2,11 @@
 //! (Distribution's "Token Authentication Specification").
 
 use std::collections::HashMap;
+use std::sync::OnceLock;
 use std::time::{Duration, Instant};
 
 use reqwest::header::{HeaderMap, WWW_AUTHENTICATE};
-use reqwest::{Client, RequestBuilder};
+use reqwest::{Client, RequestBuilder, StatusCode};
 use serde::Deserialize;
 use tokio::sync::Mutex;
 use tranship_common::Repository;
@@ -63,6 +64,9 @@ pub(super) struct Auth {
     credentials: Option<Credentials>,
     scheme: Mutex<Scheme>,
     tokens: Mutex<HashMap<Scope, Token>>,
+    /// How long Harbor locks a user name after a wrong password of anybody's; with it, a refused
+    /// password is shown once more.
+    lock: OnceLock<Duration>,
 }
 
 #[derive(Deserialize)]
@@ -77,7 +81,24 @@ struct TokenAnswer {
 impl Auth {
     pub(super) fn new(credentials: Option<Credentials>) -> Self {
         let (scheme, tokens) = (Mutex::new(Scheme::None), Mutex::default());
-        Self { credentials, scheme, tokens }
+        Self { credentials, scheme, tokens, lock: OnceLock::new() }
+    }
+
+    /// The service that the target wants tokens for, once it has asked for one.
+    pub(super) async fn service(&self) -> Option<String> {
+        match &*self.scheme.lock().await {
+            Scheme::Bearer { service, .. } => service.clone(),
+            Scheme::None | Scheme::Basic => None,
+        }
+    }
+
+    /// From now on the password goes with each request, where there is one. Harbor takes that
+    /// everywhere at the same cost, and it neither expires nor lags behind rights that change.
+    pub(super) async fn prefer_password(&self, lock: Duration) {
+        if let Some(Credentials::Password { .. }) = self.credentials {
+            *self.scheme.lock().await = Scheme::Basic;
+            let _ = self.lock.set(lock);
+        }
     }
 
     /// Whether there is anything to log in with.
@@ -125,6 +146,10 @@ impl Auth {
             if tokens.get(scope).is_some_and(|token| token.value == *refused) {
                 tokens.remove(scope);
             }
+            return true;
+        }
+        if let (Shown::Password, Some(lock)) = (shown, self.lock.get()) {
+            tokio::time::sleep(*lock).await;
             return true;
         }
         let Some(asked) = challenge(target, headers) else { return false };
@@ -192,6 +217,10 @@ impl Auth {
         let host = realm.host_str().unwrap_or_default();
         let response = request.timeout(TOKEN_TIMEOUT).send().await;
         let response = response.map_err(|error| transport_error(host, error))?;
+        if response.status() == StatusCode::UNAUTHORIZED && self.has_credentials() {
+            let (target, account) = (host.to_owned(), self.account());
+            return Err(RequestError::Credentials { target, account });
+        }
         if !response.status().is_success() {
             return Err(RequestError::Answer(Box::new(answer(&name, response).await)));
         }

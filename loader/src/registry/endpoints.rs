@@ -24,9 +24,9 @@ const COMMIT_TIME_PER_MIB: Duration = Duration::from_millis(100);
 
 /// A registry, and who we are to it.
 pub(crate) struct Registry {
-    http: Client,
-    target: Target,
-    auth: Auth,
+    pub(super) http: Client,
+    pub(super) target: Target,
+    pub(super) auth: Auth,
     stall: Duration,
     requests: AtomicU64,
 }
@@ -149,6 +149,17 @@ impl Registry {
             .ok_or_else(|| self.protocol("the opening of an upload without a Location"))
     }
 
+    /// Gives an upload session back that was only opened to see whether it can be.
+    pub(crate) async fn cancel_upload(
+        &self,
+        repository: &Repository,
+        session: &Url,
+    ) -> Result<(), RequestError> {
+        let delete = || self.http.delete(session.clone());
+        let response = self.send(&push_to(repository), delete).await?;
+        self.expect(Method::DELETE, session, response, StatusCode::NO_CONTENT).await.map(drop)
+    }
+
     /// Sends a blob into an upload session and closes it.
     pub(crate) async fn finish_upload(
         &self,
@@ -236,7 +247,7 @@ impl Registry {
     }
 
     /// Sends a request; after a 401 that can be answered, once more.
-    async fn send(
+    pub(super) async fn send(
         &self,
         scope: &Scope,
         request: impl Fn() -> RequestBuilder,
@@ -291,7 +302,7 @@ impl Registry {
         }
     }
 
-    async fn expect(
+    pub(super) async fn expect(
         &self,
         method: Method,
         url: &Url,
@@ -309,7 +320,7 @@ impl Registry {
         self.target.join(&format!("/v2/{repository}/{tail}"))
     }
 
-    fn protocol(&self, what: &str) -> RequestError {
+    pub(super) fn protocol(&self, what: &str) -> RequestError {
         RequestError::Protocol { target: self.target.to_string(), what: what.to_owned() }
     }
 }

@@ -35,7 +35,7 @@ pub(crate) enum RequestError {
     )]
     NotTls { target: String },
     /// The account or its password is wrong. Not retried.
-    #[error("{target} refuses the user name or password of {account}")]
+    #[error("{target} refuses the user name or password of {account}{}", robot_hint(account))]
     Credentials { target: String, account: String },
     /// The connection broke while the request was under way. Retried.
     #[error("the connection to {target} broke off")]
@@ -58,6 +58,14 @@ pub(crate) enum RequestError {
     /// Our own bytes are damaged or cannot be read. Not retried.
     #[error("{0}")]
     Bundle(#[source] std::sync::Arc<ReadError>),
+}
+
+/// Harbor's robots have a `$` in their names, which a shell takes away unless it is quoted.
+fn robot_hint(account: &str) -> &'static str {
+    match account.starts_with("robot") && !account.contains('$') {
+        true => "; the name of a robot has a `$` in it: put it between single quotes",
+        false => "",
+    }
 }
 
 /// An error answer of the registry.
@@ -164,6 +172,11 @@ impl Answer {
 
     pub(crate) fn has_code(&self, code: &str) -> bool {
         self.errors.iter().any(|(have, _)| have == code)
+    }
+
+    /// Whether Harbor takes no changes at all for the time being.
+    pub(crate) fn is_read_only(&self) -> bool {
+        self.errors.iter().any(|(_, message)| message.contains("in read only mode"))
     }
 
     /// Whether the registry denies the right to do it.

@@ -1,0 +1,112 @@
+//! `loader plan`: tells what a load would do.
+
+use std::collections::BTreeMap;
+
+use anyhow::Result;
+use indicatif::BinaryBytes;
+use serde::Serialize;
+use tranship_common::Repository;
+use tranship_terminal::{Exit, Terminal, quantity};
+
+use crate::cli::Plan;
+use crate::destination::Destination;
+use crate::estimate::{Cost, estimate, total};
+use crate::preflight::preflight;
+
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Planned {
+    target: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    harbor_version: Option<String>,
+    /// Names in the target of the repositories that get another one.
+    renamed: BTreeMap<Repository, Repository>,
+    missing_projects: Vec<String>,
+    projects: BTreeMap<String, Cost>,
+    totals: Cost,
+    requests: u64,
+    findings: Vec<String>,
+    not_checked: Vec<String>,
+}
+
+pub(crate) fn run(options: &Plan, terminal: Terminal) -> Result<Exit> {
+    let bundle = super::open(&options.bundle)?;
+    let planned = super::block_on(async {
+        let destination = Destination::reach(&options.connection, terminal).await?;
+        let mapped = destination.map(bundle.contents(), &options.names, terminal)?;
+        let contents = &mapped.contents;
+        let progress = terminal.progress();
+        let projects = destination.projects(contents, &*progress).await?;
+        let found = destination.survey(contents, &projects, &*progress).await?;
+        let creator = Some(destination.registry.as_ref());
+        let preflight =
+            preflight(&destination, contents, &found, &projects, creator, &*progress).await?;
+        let costs = estimate(contents, &found);
+        let totals = total(costs.values());
+        let is_missing = |(name, exists): (String, bool)| (!exists).then_some(name);
+        Ok(Planned {
+            target: destination.registry.target().to_string(),
+            harbor_version: destination.harbor.map(|info| info.harbor_version),
+            renamed: mapped.all_renamed(),
+            missing_projects: projects.into_iter().filter_map(is_missing).collect(),
+            requests: totals.requests(),
+            projects: costs,
+            totals,
+            findings: preflight.findings,
+            not_checked: preflight.unknown,
+        })
+    })?;
+    let exit = if planned.findings.is_empty() { Exit::Done } else { Exit::Failed };
+    let text = match options.json {
+        true => serde_json::to_string_pretty(&planned)? + "\n",
+        false => planned.in_words(),
+    };
+    terminal.result(&text)?;
+    Ok(exit)
+}
+
+impl Planned {
+    fn in_words(&self) -> String {
+        let mut text = match &self.harbor_version {
+            Some(version) => format!("{} is Harbor {version}\n", self.target),
+            None => format!("{} is a registry\n", self.target),
+        };
+        for (from, to) in &self.renamed {
+            text += &format!("{from} becomes {to}\n");
+        }
+        for (name, cost) in &self.projects {
+            let made = match self.missing_projects.contains(name) {
+                true => " (the project will be made)",
+                false => "",
+            };
+            text += &format!("{name}{made}: {}\n", cost_in_words(cost));
+        }
+        text += &format!("in all: {}\n", cost_in_words(&self.totals));
+        for what in &self.not_checked {
+            text += &format!("not checked: {what}\n");
+        }
+        for what in &self.findings {
+            text += &format!("cannot load: {what}\n");
+        }
+        text
+    }
+}
+
+fn cost_in_words(cost: &Cost) -> String {
+    let mut text = format!("{} to load", quantity(cost.images, "image"));
+    if cost.replaced > 0 {
+        text += &format!(" ({} in the place of another)", cost.replaced);
+    }
+    if cost.unknown > 0 {
+        text += &format!(", {} that the target does not tell of", cost.unknown);
+    }
+    text + &format!(
+        ", {} there; {} to upload ({}), {} to mount, {} to store: {}",
+        cost.present,
+        quantity(cost.uploaded_blobs, "blob"),
+        BinaryBytes(cost.uploaded_bytes),
+        cost.mounted_blobs,
+        quantity(cost.manifests, "manifest"),
+        quantity(cost.requests(), "request"),
+    )
+}

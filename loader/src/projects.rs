@@ -1,0 +1,54 @@
+//! Makes the projects of Harbor that images go to.
+
+use std::rc::Rc;
+
+use anyhow::{Context, Result};
+use tranship_common::Progress;
+use tranship_terminal::Terminal;
+
+use crate::cli::{Connection, NewProjects};
+use crate::connect::connect_as_administrator;
+use crate::destination::{Destination, Projects};
+use crate::registry::{NewProject, Registry};
+use crate::retry::RetryPolicy;
+
+/// Who makes projects, and how.
+pub(crate) struct ProjectMaker {
+    pub(crate) registry: Rc<Registry>,
+    options: NewProject,
+    retry: RetryPolicy,
+}
+
+impl ProjectMaker {
+    /// The administrator of the options, or else the account that loads.
+    pub(crate) fn new(
+        connection: &Connection,
+        options: &NewProjects,
+        destination: &Destination,
+    ) -> Result<Self> {
+        let administrator = connect_as_administrator(connection, options)?;
+        let registry = administrator.map_or_else(|| Rc::clone(&destination.registry), Rc::new);
+        let NewProjects { public, storage_limit, .. } = *options;
+        let options = NewProject { public, storage_limit };
+        Ok(Self { registry, options, retry: destination.retry })
+    }
+
+    /// Makes what does not exist. Returns how many that are.
+    pub(crate) async fn make_missing(
+        &self,
+        projects: &Projects,
+        progress: &dyn Progress,
+        terminal: Terminal,
+    ) -> Result<u64> {
+        let mut made = 0;
+        for (name, _) in projects.iter().filter(|(_, exists)| !**exists) {
+            let create = || self.registry.create_project(name, self.options);
+            self.retry.insist(progress, create).await.with_context(|| {
+                format!("{} cannot make project {name}", self.registry.account())
+            })?;
+            terminal.message(&format!("made project {name}"));
+            made += 1;
+        }
+        Ok(made)
+    }
+}
