@@ -8,7 +8,7 @@ use tranship_terminal::Terminal;
 
 use crate::cli::{Connection, NewProjects};
 use crate::connect::connect_as_administrator;
-use crate::destination::{Destination, Projects};
+use crate::destination::{Destination, Projects, greet};
 use crate::registry::{NewProject, Registry};
 use crate::retry::RetryPolicy;
 
@@ -21,13 +21,19 @@ pub(crate) struct ProjectMaker {
 
 impl ProjectMaker {
     /// The administrator of the options, or else the account that loads.
-    pub(crate) fn new(
+    pub(crate) async fn new(
         connection: &Connection,
         options: &NewProjects,
         destination: &Destination,
     ) -> Result<Self> {
         let administrator = connect_as_administrator(connection, options)?;
-        let registry = administrator.map_or_else(|| Rc::clone(&destination.registry), Rc::new);
+        let registry = match administrator {
+            Some(administrator) => {
+                greet(&administrator, connection).await?;
+                Rc::new(administrator)
+            }
+            None => Rc::clone(&destination.registry),
+        };
         let NewProjects { public, storage_limit, .. } = *options;
         let options = NewProject { public, storage_limit };
         Ok(Self { registry, options, retry: destination.retry })

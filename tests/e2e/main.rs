@@ -6,6 +6,7 @@ mod access; // passwords, tokens, certificates
 mod damage; // damaged bundles
 mod disk; // a full disk
 mod findings; // broken storage
+mod harbor; // Harbor as the target
 mod house; // the rules of the workspace, and what --help teaches
 mod interruptions; // kill -9 and Ctrl-C, then again
 mod network; // cuts, stalls and strange answers

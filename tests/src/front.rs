@@ -21,6 +21,35 @@ pub struct Request {
     pub target: String,
     /// The header lines, without their ends.
     pub headers: Vec<String>,
+    /// The body, except that of a blob's upload, which passes through.
+    pub body: Vec<u8>,
+}
+
+/// The head of an answer that is passed back.
+#[derive(Debug, Clone)]
+pub struct Answer {
+    /// As 201.
+    pub status: u16,
+    /// The status line and the header lines, without their ends.
+    pub lines: Vec<String>,
+}
+
+/// Who decides what becomes of requests.
+pub trait Judge: Send + Sync + 'static {
+    /// What to do with a request, which may be changed before it is passed on.
+    fn judge(&self, request: &mut Request) -> Verdict;
+    /// Sees the answer to a request that was passed on, and may change its head.
+    fn answered(&self, _request: &Request, _answer: &mut Answer) {}
+    /// The request is over, well or not.
+    fn done(&self, _request: &Request) {}
+}
+
+struct Rewriting<F>(F);
+
+impl<F: Fn(&mut Request) -> Verdict + Send + Sync + 'static> Judge for Rewriting<F> {
+    fn judge(&self, request: &mut Request) -> Verdict {
+        (self.0)(request)
+    }
 }
 
 impl Request {
@@ -33,7 +62,9 @@ impl Request {
         })
     }
 
-    fn content_length(&self) -> u64 {
+    /// Size of the body in bytes, as the request announces it.
+    #[must_use]
+    pub fn content_length(&self) -> u64 {
         self.header("content-length").and_then(|text| text.parse().ok()).unwrap_or(0)
     }
 }
@@ -56,6 +87,11 @@ pub enum Verdict {
     CutUp(u64),
     /// Pass it on whole, and this much of the answer back (bytes), then close.
     CutDown(u64),
+    /// Answer it at once, without reading its body, and close.
+    AnswerEarly {
+        /// As `502 Bad Gateway`.
+        status: &'static str,
+    },
     /// Never answer.
     Stall,
 }
@@ -93,11 +129,9 @@ pub struct Front {
     requests: Arc<Mutex<Vec<Request>>>,
 }
 
-type Judge = dyn Fn(&mut Request) -> Verdict + Send + Sync;
-
 struct Shared {
     upstream: String,
-    judge: Box<Judge>,
+    judge: Arc<dyn Judge>,
     count: AtomicU64,
     requests: Arc<Mutex<Vec<Request>>>,
 }
@@ -116,13 +150,19 @@ impl Front {
         upstream: String,
         judge: impl Fn(&mut Request) -> Verdict + Send + Sync + 'static,
     ) -> Self {
+        Self::with(upstream, Arc::new(Rewriting(judge)))
+    }
+
+    /// Starts a front with a judge that sees answers too.
+    #[must_use]
+    pub fn with(upstream: String, judge: Arc<dyn Judge>) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").expect("a port of this machine");
         let port = listener.local_addr().expect("it has an address").port();
         let requests = Arc::new(Mutex::new(Vec::new()));
         let stopped = Arc::new(AtomicBool::new(false));
         let shared = Arc::new(Shared {
             upstream,
-            judge: Box::new(judge),
+            judge,
             count: AtomicU64::new(0),
             requests: Arc::clone(&requests),
         });
@@ -165,30 +205,64 @@ impl Shared {
     fn serve(&self, client: TcpStream) -> io::Result<()> {
         let mut reader = BufReader::new(client.try_clone()?);
         let Some(mut request) = self.head(&mut reader)? else { return Ok(()) };
+        let mut length = request.content_length();
+        if !request.target.contains("/blobs/uploads/") {
+            reader.by_ref().take(length).read_to_end(&mut request.body)?;
+            length = 0;
+        }
         self.requests.lock().expect("no panic while it was held").push(request.clone());
-        let verdict = (self.judge)(&mut request);
-        let length = request.content_length();
+        let verdict = self.judge.judge(&mut request);
+        let result = self.carry_out(verdict, &request, length, reader, &client);
+        self.judge.done(&request);
+        result
+    }
+
+    fn carry_out(
+        &self,
+        verdict: Verdict,
+        request: &Request,
+        length: u64,
+        mut reader: BufReader<TcpStream>,
+        client: &TcpStream,
+    ) -> io::Result<()> {
+        let mut client = client;
         match verdict {
             Verdict::Forward => {
-                let mut upstream = self.forward(&request, &mut reader.take(length))?;
-                io::copy(&mut upstream, &mut &client)?;
+                let upstream = self.forward(request, &mut reader.take(length))?;
+                let mut upstream = BufReader::new(upstream);
+                let lines = head_lines(&mut upstream)?;
+                let status = lines.first().and_then(|line| line.split(' ').nth(1)?.parse().ok());
+                let mut answer = Answer { status: status.unwrap_or(0), lines };
+                self.judge.answered(request, &mut answer);
+                client.write_all((answer.lines.join("\r\n") + "\r\n\r\n").as_bytes())?;
+                io::copy(&mut upstream, &mut client)?;
+            }
+            Verdict::AnswerEarly { status } => {
+                let page = format!("<html><head><title>{status}</title></head></html>");
+                write!(
+                    client,
+                    "HTTP/1.1 {status}\r\nContent-Length: {}\r\nConnection: close\r\n\r\n{page}",
+                    page.len()
+                )?;
+                client.shutdown(Shutdown::Both)?;
             }
             Verdict::Answer { status, headers, body } => {
                 io::copy(&mut reader.take(length), &mut io::sink())?;
                 let length = body.len();
+                let body = if request.method == "HEAD" { String::new() } else { body };
                 write!(
-                    &client,
+                    client,
                     "HTTP/1.1 {status}\r\n{headers}Content-Length: {length}\r\nConnection: close\r\n\r\n{body}"
                 )?;
             }
             Verdict::CutUp(bytes) => {
-                let upstream = self.forward(&request, &mut reader.take(bytes.min(length)))?;
+                let upstream = self.forward(request, &mut reader.take(bytes.min(length)))?;
                 upstream.shutdown(Shutdown::Both)?;
                 client.shutdown(Shutdown::Both)?;
             }
             Verdict::CutDown(bytes) => {
-                let upstream = self.forward(&request, &mut reader.take(length))?;
-                io::copy(&mut upstream.take(bytes), &mut &client)?;
+                let upstream = self.forward(request, &mut reader.take(length))?;
+                io::copy(&mut upstream.take(bytes), &mut client)?;
                 client.shutdown(Shutdown::Both)?;
             }
             Verdict::Stall => {
@@ -201,17 +275,7 @@ impl Shared {
 
     /// Reads the head of a request; `None` at the end of the connection.
     fn head(&self, reader: &mut impl BufRead) -> io::Result<Option<Request>> {
-        let mut lines = Vec::new();
-        loop {
-            let mut line = String::new();
-            if reader.read_line(&mut line)? == 0 {
-                return Ok(None);
-            }
-            match line.trim_end() {
-                "" => break,
-                line => lines.push(line.to_owned()),
-            }
-        }
+        let mut lines = head_lines(reader)?;
         if lines.is_empty() {
             return Ok(None);
         }
@@ -219,7 +283,7 @@ impl Shared {
         let mut words = first.split(' ').map(str::to_owned);
         let (Some(method), Some(target)) = (words.next(), words.next()) else { return Ok(None) };
         let number = self.count.fetch_add(1, Ordering::Relaxed);
-        Ok(Some(Request { number, method, target, headers: lines }))
+        Ok(Some(Request { number, method, target, headers: lines, body: Vec::new() }))
     }
 
     /// Sends a request on and returns the connection on which the answer comes.
@@ -236,7 +300,23 @@ impl Shared {
             }
         }
         upstream.write_all(b"\r\n")?;
+        upstream.write_all(&request.body)?;
         io::copy(body, &mut upstream)?;
         Ok(upstream)
+    }
+}
+
+/// The lines of a head, up to the empty one; none at the end of the connection.
+fn head_lines(reader: &mut impl BufRead) -> io::Result<Vec<String>> {
+    let mut lines = Vec::new();
+    loop {
+        let mut line = String::new();
+        if reader.read_line(&mut line)? == 0 {
+            return Ok(Vec::new());
+        }
+        match line.trim_end() {
+            "" => return Ok(lines),
+            line => lines.push(line.to_owned()),
+        }
     }
 }

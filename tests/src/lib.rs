@@ -4,6 +4,7 @@
 pub mod bundle;
 pub mod content;
 pub mod front;
+pub mod harbor;
 pub mod programs;
 pub mod registry;
 pub mod skopeo;
@@ -12,6 +13,7 @@ pub mod tree;
 
 pub use bundle::Bundle;
 pub use front::{Front, Request, Verdict};
+pub use harbor::Harbor;
 pub use programs::{Finished, loader, packer};
 pub use registry::Registry;
 pub use tree::Tree;

@@ -96,7 +96,9 @@ async fn transfer(options: &Load, terminal: Terminal, bundle: Bundle) -> Result<
     let found = destination.survey(contents, &projects, &*progress).await?;
     let maker = match options.no_create_projects {
         true => None,
-        false => Some(ProjectMaker::new(&options.connection, &options.projects, &destination)?),
+        false => {
+            Some(ProjectMaker::new(&options.connection, &options.projects, &destination).await?)
+        }
     };
     if !options.no_preflight {
         let creator = maker.as_ref().map(|maker| maker.registry.as_ref());

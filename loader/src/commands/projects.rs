@@ -17,7 +17,7 @@ pub(crate) fn run(options: &Projects, terminal: Terminal) -> Result<Exit> {
         let mapped = destination.map(bundle.contents(), &options.names, terminal)?;
         let progress = terminal.progress();
         let projects = destination.projects(&mapped.contents, &*progress).await?;
-        let maker = ProjectMaker::new(&options.connection, &options.projects, &destination)?;
+        let maker = ProjectMaker::new(&options.connection, &options.projects, &destination).await?;
         let made = maker.make_missing(&projects, &*progress, terminal).await?;
         Ok((projects.len() as u64, made))
     })?;

@@ -1,0 +1,332 @@
+//! Harbor as the target.
+
+use std::fs;
+use std::process::Command;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::{Duration, Instant};
+
+use e2e::harbor::{Account, Kind, Project};
+use e2e::programs::{Run, load, loader};
+use e2e::{Bundle, Harbor, Tree, Verdict, skopeo};
+use serde_json::Value;
+
+const ALL_ARRIVED: &str = "18 images loaded, 0 already there, 0 failed";
+
+fn log_in<'a>(command: &'a mut Command, name: &str, password: &str) -> &'a mut Command {
+    command.env("TRANSHIP_USERNAME", name).env("TRANSHIP_PASSWORD", password)
+}
+
+fn admin(mut command: Command) -> Command {
+    log_in(&mut command, "admin", "Harbor12345");
+    command
+}
+
+fn loading(bundle: &Bundle, harbor: &Harbor) -> Command {
+    admin(load(&bundle.path(), &harbor.url()))
+}
+
+/// Another command of loader, for the same bundle and target.
+fn command(name: &str, bundle: &Bundle, harbor: &Harbor) -> Command {
+    let mut command = loader();
+    command.arg(name).arg(bundle.path()).args(["--to", &harbor.url(), "--retry-delay", "10"]);
+    admin(command)
+}
+
+#[test]
+fn a_bundle_goes_into_projects_that_are_made_for_it() {
+    let bundle = Bundle::everything(81);
+    let harbor = Harbor::start();
+    let planned = command("plan", &bundle, &harbor).arg("--json").run().ok().json();
+    assert!(harbor.requests().iter().all(|request| !request.target.contains("manifests/sha")));
+    assert_eq!(planned["harborVersion"], "v2.9.5-double");
+    assert_eq!(planned["renamed"]["alpine"], "library/alpine");
+    assert_eq!(planned["totals"]["images"], 18);
+
+    loading(&bundle, &harbor).run().ok().prints(ALL_ARRIVED).says("made project team");
+    for (name, digest) in &bundle.tree.tags {
+        let name = if name.contains('/') { name.clone() } else { format!("library/{name}") };
+        assert_eq!(skopeo::tag_digest(&harbor.registry.address(), &name), Some(*digest), "{name}");
+    }
+    let made: Vec<String> = harbor.state().projects.keys().cloned().collect();
+    let want = ["a", "artifacts", "charts", "dots.and", "library", "team", "windows"];
+    assert_eq!(made, want);
+    for blob in bundle.blobs() {
+        assert_eq!(harbor.registry.commits(&blob), 1, "{blob}");
+    }
+    command("check", &bundle, &harbor).run().ok().prints("18 tags checked, all in");
+
+    // Again: who are you, which projects, and one HEAD a tag.
+    let before = harbor.requests().len();
+    loading(&bundle, &harbor).run().ok().prints("0 images loaded, 18 already there");
+    let again = harbor.requests().split_off(before);
+    let heads = again.iter().filter(|request| request.target.contains("/manifests/")).count();
+    assert_eq!(heads, 18);
+    // Ping, token, ping, what it is, and one for each project.
+    assert_eq!(again.len() - heads, 4 + 7, "{again:#?}");
+}
+
+#[test]
+fn an_empty_target_gets_no_more_requests_than_it_must() {
+    let bundle = Bundle::everything(82);
+    let harbor = Harbor::start();
+    harbor.state().projects.clear();
+    let planned = command("plan", &bundle, &harbor).arg("--json").run().ok().json();
+    let least = planned["requests"].as_u64().unwrap();
+    let before = harbor.requests().len();
+    loading(&bundle, &harbor).run().ok().prints(ALL_ARRIVED);
+    let sent = harbor.requests().split_off(before);
+    let to_images = sent.iter().filter(|request| {
+        request.target.contains("/manifests/") || request.target.contains("/blobs/")
+    });
+    // Nothing is asked of projects that were just made: not one HEAD.
+    assert_eq!(to_images.count() as u64, least);
+    // Ping, token, ping, what it is; asked for and made: 7 projects.
+    assert_eq!(sent.len() as u64 - least, 4 + 2 * 7);
+}
+
+#[test]
+fn names_that_harbor_refuses_are_found_before_anything_is_sent() {
+    let bundle = Bundle::of(|root| {
+        let mut tree = Tree::new(root, 83);
+        for repository in ["a__b/x", "c--d/y", "fine/z"] {
+            tree.simple(repository, "1");
+        }
+        tree
+    });
+    let harbor = Harbor::start();
+    loading(&bundle, &harbor)
+        .run()
+        .expect(1)
+        .says("--map 'a__b/*=a_b/*'")
+        .says("--map 'c--d/*=c-d/*'")
+        .says("2 names cannot be used");
+    assert!(harbor.requests().iter().all(|request| request.method == "GET"));
+
+    let rules = bundle.file("rules");
+    fs::write(&rules, "# as suggested\na__b/*=a_b/*\n\nc--d/*=c-d/*\n").unwrap();
+    let with_rules = |name: &str| {
+        let mut command = command(name, &bundle, &harbor);
+        command.arg("--map-file").arg(&rules);
+        command
+    };
+    with_rules("load").run().ok().prints("3 images loaded");
+    with_rules("check").run().ok();
+    assert!(skopeo::tag_digest(&harbor.registry.address(), "a_b/x:1").is_some());
+
+    let mut prefixed = command("load", &bundle, &harbor);
+    prefixed
+        .args(["--prefix", "old", "--map", "fine/*=new/*"])
+        .run()
+        .ok()
+        .prints("3 images loaded");
+    let projects: Vec<String> = harbor.state().projects.keys().cloned().collect();
+    assert_eq!(projects, ["a_b", "c-d", "fine", "library", "new", "old"]);
+    fs::write(&rules, "a__b/*=a_b/*\nnonsense\n").unwrap();
+    with_rules("load").run().expect(1).says("line 2").says("`nonsense` is no rule");
+}
+
+#[test]
+fn what_each_account_may() {
+    let bundle = Bundle::simple();
+    let robot = |name: &str| format!("robot${name}");
+    let run = |harbor: &Harbor, name: &str, account: &str| {
+        let mut command = command(name, &bundle, harbor);
+        log_in(&mut command, account, "secret").run()
+    };
+    let new = || {
+        let harbor = Harbor::start();
+        let mut state = harbor.state();
+        for (name, kind) in [
+            ("developer", Kind::User(vec!["team".into()])),
+            ("guest", Kind::User(vec![])),
+            (&robot("loader"), Kind::SystemRobot),
+            (&robot("team+push"), Kind::ProjectRobot("team".into())),
+        ] {
+            state.accounts.insert(name.to_owned(), Account::new("secret", kind));
+        }
+        drop(state);
+        harbor
+    };
+
+    // A system robot makes projects where everybody may, and pushes everywhere.
+    let harbor = new();
+    let planned = run(&harbor, "plan", &robot("loader")).ok();
+    let _ = planned.prints("team (the project will be made)");
+    let loaded = run(&harbor, "load", &robot("loader")).ok().says("made project team");
+    let _ = loaded.prints("1 image loaded");
+    let _ = run(&harbor, "check", &robot("loader")).ok().says("not checked: Harbor's list");
+
+    // A project robot pushes into its project, and makes none.
+    let harbor = new();
+    run(&harbor, "load", &robot("team+push"))
+        .expect(1)
+        .says("cannot make project team")
+        .says("Only system level robot can create project");
+    harbor.state().projects.insert("team".into(), Project::default());
+    let loaded = run(&harbor, "load", &robot("team+push")).ok().prints("1 image loaded");
+    let _ = loaded.says("not checked: the storage quota of project team");
+
+    // Where only administrators make projects, another account does it.
+    let harbor = new();
+    harbor.state().admin_only = true;
+    for name in ["plan", "load"] {
+        let refused = run(&harbor, name, "developer").expect(1);
+        let said = refused.stdout + &refused.stderr;
+        assert!(said.contains("only administrators may make projects here"), "{said}");
+    }
+    fs::write(bundle.file("admin-password"), "Harbor12345").unwrap();
+    let mut with_administrator = command("load", &bundle, &harbor);
+    with_administrator.args(["--admin-username", "admin", "--admin-password-file"]);
+    with_administrator.arg(bundle.file("admin-password"));
+    log_in(&mut with_administrator, "developer", "secret").run().ok().prints("1 image loaded");
+
+    // Or beforehand.
+    let harbor = new();
+    harbor.state().admin_only = true;
+    command("projects", &bundle, &harbor)
+        .args(["--public", "--storage-limit", "1G"])
+        .run()
+        .ok()
+        .prints("1 project made, 0 projects there before");
+    assert!(harbor.state().projects["team"].public);
+    assert_eq!(harbor.state().projects["team"].limit, Some(1 << 30));
+    let _ =
+        command("projects", &bundle, &harbor).run().ok().prints("0 projects made, 1 project there");
+    let _ = run(&harbor, "load", "developer").ok();
+
+    // A right that is missing is named, with the account and the project.
+    let harbor = new();
+    harbor.state().projects.insert("team".into(), Project::public());
+    let _ = run(&harbor, "load", "guest").expect(1).says("guest may not push into project team");
+    // Nobody at all.
+    let mut anonymous = command("load", &bundle, &harbor);
+    anonymous.env_remove("TRANSHIP_USERNAME").env_remove("TRANSHIP_PASSWORD");
+    assert_ne!(anonymous.run().code, Some(0));
+}
+
+#[test]
+fn a_wrong_password_is_said_at_once() {
+    let bundle = Bundle::simple();
+    let harbor = Harbor::start();
+    let mut wrong = load(&bundle.path(), &harbor.url());
+    log_in(&mut wrong, "admin", "nonsense")
+        .run()
+        .expect(1)
+        .says("refuses the user name or password of admin");
+    let mut unquoted = load(&bundle.path(), &harbor.url());
+    log_in(&mut unquoted, "robotloader", "x").run().expect(1).says("put it between single quotes");
+    assert!(harbor.requests().iter().all(|request| request.method == "GET"));
+}
+
+#[test]
+fn somebody_elses_wrong_password_does_no_harm() {
+    let bundle = Bundle::everything(84);
+    let harbor = Harbor::start();
+    // The name is locked in the middle of the load; the load asks once more when it is free.
+    let count = std::sync::Arc::new(AtomicUsize::new(0));
+    let counted = std::sync::Arc::clone(&count);
+    let locking = Harbor::with_trouble(move |_| {
+        (counted.fetch_add(1, Ordering::SeqCst) == 50).then(|| {
+            Verdict::json("401 Unauthorized", &serde_json::json!({"errors": []}))
+                .with_header("Www-Authenticate: Basic realm=\"harbor\"")
+        })
+    });
+    drop(harbor);
+    loading(&bundle, &locking).run().ok().prints(ALL_ARRIVED);
+}
+
+#[test]
+fn read_only_mode_is_found_beforehand() {
+    let bundle = Bundle::simple();
+    let harbor = Harbor::start();
+    harbor.state().projects.insert("team".into(), Project::default());
+    harbor.state().read_only = true;
+    loading(&bundle, &harbor).run().expect(1).says("read-only mode").says("nothing was sent");
+    loading(&bundle, &harbor)
+        .arg("--no-preflight")
+        .run()
+        .expect(1)
+        .says("The system is in read only mode");
+}
+
+#[test]
+fn a_quota_that_is_too_small() {
+    let bundle = Bundle::everything(85);
+    let harbor = Harbor::start();
+    harbor.state().projects.insert("team".into(), Project::limited(5000));
+    loading(&bundle, &harbor)
+        .run()
+        .expect(1)
+        .says("project team has a storage quota of 5000 bytes with 5000 left")
+        .says("raise it by");
+    // Without looking first: what fits goes in, and no other project suffers.
+    loading(&bundle, &harbor)
+        .arg("--no-preflight")
+        .run()
+        .expect(3)
+        .says("will exceed the configured upper limit");
+    assert!(harbor.state().projects["team"].used() <= 5000);
+    for (name, digest) in &bundle.tree.tags {
+        if name.starts_with("charts/") || name.starts_with("artifacts/") {
+            assert_eq!(skopeo::tag_digest(&harbor.registry.address(), name), Some(*digest));
+        }
+    }
+    harbor.state().projects.get_mut("team").unwrap().limit = None;
+    loading(&bundle, &harbor).run().ok().prints(" 0 failed");
+}
+
+#[test]
+fn immutable_tags_stay_and_are_named() {
+    let bundle = Bundle::everything(86);
+    let harbor = Harbor::start();
+    loading(&bundle, &harbor).run().ok();
+    let immutable = || ["3.18".to_owned(), "v1".to_owned()].into();
+    for name in ["library", "team"] {
+        harbor.state().projects.get_mut(name).unwrap().immutable = immutable();
+    }
+    // The same digest is left alone.
+    loading(&bundle, &harbor).run().ok().prints("18 already there");
+    // Another one is a finding; the rest goes on.
+    let other = Bundle::everything(87);
+    loading(&other, &harbor)
+        .run()
+        .expect(3)
+        .prints("2 failed")
+        .says("failed: library/alpine:3.18")
+        .says("configured as immutable");
+    let kept = skopeo::tag_digest(&harbor.registry.address(), "library/alpine:3.18");
+    assert_eq!(kept, Some(bundle.tree.tags["alpine:3.18"]));
+}
+
+#[test]
+fn projects_that_must_not_be_made() {
+    let bundle = Bundle::simple();
+    let harbor = Harbor::start();
+    let refused = loading(&bundle, &harbor).arg("--no-create-projects").run().expect(1);
+    let _ = refused.says("these projects do not exist: team").says("loader projects");
+    assert!(!harbor.state().projects.contains_key("team"));
+}
+
+#[test]
+fn no_two_pushes_wait_for_each_other_without_need() {
+    let bundle = Bundle::of(|root| {
+        let mut tree = Tree::new(root, 88);
+        for project in 0..4 {
+            for tag in 0..6 {
+                for repository in ["x", "y"] {
+                    tree.simple(&format!("project{project}/{repository}"), &tag.to_string());
+                }
+            }
+        }
+        tree
+    });
+    let harbor = Harbor::start();
+    let push_time = Duration::from_millis(60);
+    harbor.state().push_time = push_time;
+    let begun = Instant::now();
+    loading(&bundle, &harbor).run().ok().prints("48 images loaded");
+    // 12 pushes into each project, that wait for each other.
+    assert!(begun.elapsed() >= push_time * 12);
+    let report: Value = command("plan", &bundle, &harbor).arg("--json").run().ok().json();
+    assert_eq!(report["totals"]["present"], 48);
+}
