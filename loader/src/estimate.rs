@@ -8,7 +8,7 @@ use tranship_common::bundle::Contents;
 
 use crate::mapping::project_of;
 use crate::survey::Found;
-use crate::work::{Task, Work};
+use crate::work::{Order, Task, Work};
 
 /// What is to be done in a project, or below the first component of the names.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
@@ -71,12 +71,10 @@ pub(crate) fn estimate(contents: &Contents, found: &[Found]) -> BTreeMap<String,
     }
     let sizes: BTreeMap<Digest, u64> =
         contents.entries().map(|entry| (entry.digest, entry.size)).collect();
-    let mut work = Work::new(contents, found);
+    let mut work = Work::new(contents, found, Order::Bundle);
     while let Some(task) = work.next() {
-        let place = match task {
-            Task::Deliver { to, .. } => to,
-            Task::Push { image } => work.images()[image].repository,
-        };
+        work.over(&task);
+        let place = work.place_of(&task);
         let cost = costs.entry(project_of(work.repository(place)).to_owned()).or_default();
         match task {
             Task::Deliver { blob, to, from } => {

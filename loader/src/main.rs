@@ -6,6 +6,7 @@ mod commands;
 mod connect;
 mod destination;
 mod estimate;
+mod lanes;
 mod mapping;
 mod preflight;
 mod projects;

@@ -81,14 +81,14 @@ impl Transfer {
         loop {
             while under_way.len() < self.jobs {
                 let Some(task) = work.next() else { break };
-                under_way.push(match task {
+                under_way.push(match task.clone() {
                     Task::Deliver { blob, to, from } => {
                         let payload = Rc::clone(payloads.entry(blob).or_default());
                         let to_name = work.repository(to).clone();
                         let from_name = from.map(|from| work.repository(from).clone());
                         let delivery = self.deliver(blob, to_name, from_name, cargo, payload);
                         futures_util::future::Either::Left(async move {
-                            Outcome::Delivered { blob, to, result: delivery.await }
+                            (task, Outcome::Delivered { blob, to, result: delivery.await })
                         })
                     }
                     Task::Push { image } => {
@@ -99,7 +99,7 @@ impl Transfer {
                         futures_util::future::Either::Right(async move {
                             let manifests = parts.len() as u64;
                             let result = self.push(&repository, &tag, parts, cargo).await;
-                            Outcome::Pushed { image, manifests, result }
+                            (task, Outcome::Pushed { image, manifests, result })
                         })
                     }
                 });
@@ -111,7 +111,8 @@ impl Transfer {
                     continue;
                 }
             };
-            let Some(outcome) = outcome else { return counts };
+            let Some((task, outcome)) = outcome else { return counts };
+            work.over(&task);
             if let Outcome::Delivered { blob, .. } = &outcome {
                 let blob = *blob;
                 self.settle(outcome, work, &mut counts);

@@ -9,6 +9,8 @@ use std::rc::Rc;
 use tranship_common::bundle::{Contents, ManifestEntry};
 use tranship_common::{Digest, Repository, Tag};
 
+use crate::lanes::Lanes;
+use crate::mapping::project_of;
 use crate::survey::Found;
 
 /// What to do next. The numbers name repositories and images of [`Work`].
@@ -18,6 +20,15 @@ pub(crate) enum Task {
     Deliver { blob: Digest, to: usize, from: Option<usize> },
     /// Store an image's manifests, children first, and its tag.
     Push { image: usize },
+}
+
+/// In which order work is done.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Order {
+    /// That of the bundle, so that it is read forward.
+    Bundle,
+    /// Spread over the projects of Harbor, each of which takes one change at a time.
+    Projects,
 }
 
 /// What has become of an image.
@@ -48,6 +59,8 @@ pub(crate) struct Image {
 #[derive(Debug)]
 struct Place {
     name: Repository,
+    /// The lane of its project.
+    lane: usize,
     /// Images to tag, oldest first.
     queue: VecDeque<usize>,
     /// Whether an image of it is being pushed.
@@ -70,26 +83,20 @@ pub(crate) struct Work {
     images: Vec<Image>,
     places: Vec<Place>,
     demands: HashMap<Digest, Demand>,
-    /// Blobs that no repository is known to have, in the order of the bundle.
-    uploads: VecDeque<Digest>,
-    /// Deliveries that can be done by a mount.
-    mounts: VecDeque<(Digest, usize)>,
-    /// Repositories whose next image may be pushed.
-    ready: VecDeque<usize>,
+    /// What can be done now.
+    lanes: Lanes,
     /// Why the work ended before its time, if it did.
     given_up: Option<String>,
 }
 
 impl Work {
     /// What is to be done to bring `contents` to a target where `found` is what it has.
-    pub(crate) fn new(contents: &Contents, found: &[Found]) -> Self {
+    pub(crate) fn new(contents: &Contents, found: &[Found], order: Order) -> Self {
         let mut work = Self {
             images: Vec::new(),
             places: Vec::new(),
             demands: HashMap::new(),
-            uploads: VecDeque::new(),
-            mounts: VecDeque::new(),
-            ready: VecDeque::new(),
+            lanes: Lanes::default(),
             given_up: None,
         };
         let mut entries: HashMap<Digest, Rc<ManifestEntry>> = HashMap::new();
@@ -99,8 +106,18 @@ impl Work {
         let mut blobs_there: Vec<HashSet<Digest>> = Vec::new();
         for repository in &contents.catalog().repositories {
             let place = work.places.len();
+            let lane = match (order, work.places.last()) {
+                (Order::Bundle, Some(last)) => last.lane,
+                (Order::Projects, Some(last))
+                    if project_of(&last.name) == project_of(&repository.name) =>
+                {
+                    last.lane
+                }
+                _ => work.lanes.add(),
+            };
             work.places.push(Place {
                 name: repository.name.clone(),
+                lane,
                 queue: VecDeque::new(),
                 pushing: false,
                 stored: HashSet::new(),
@@ -166,10 +183,16 @@ impl Work {
             match self.demands.get(&entry.digest) {
                 Some(demand) if demand.waiting.is_empty() => {}
                 Some(Demand { waiting, holder: Some(_) }) => {
-                    let places = waiting.iter().map(|(to, _)| (entry.digest, *to));
-                    self.mounts.extend(places.collect::<Vec<_>>());
+                    for (to, _) in waiting {
+                        let lane = self.lanes.lane(self.places[*to].lane);
+                        lane.mounts.push_back((entry.digest, *to));
+                    }
                 }
-                Some(_) => self.uploads.push_back(entry.digest),
+                Some(Demand { waiting, holder: None }) => {
+                    if let Some((to, _)) = waiting.first() {
+                        self.lanes.lane(self.places[*to].lane).uploads.push_back(entry.digest);
+                    }
+                }
                 None => {}
             }
         }
@@ -178,25 +201,49 @@ impl Work {
         }
     }
 
-    /// The next thing to do, if anything can be done now. Tags come before mounts, so that images
-    /// appear early; mounts before uploads, so that no blob's bytes are kept for long.
+    /// The next thing to do, if anything can be done now: in the lane where the least is under way.
+    /// When it is over, [`Work::over`] has to be told.
     pub(crate) fn next(&mut self) -> Option<Task> {
         if self.given_up.is_some() {
             return None;
         }
-        while let Some(place) = self.ready.pop_front() {
-            // What was ready may have failed since.
+        let lanes = self.lanes.by_need();
+        let task = lanes.into_iter().find_map(|lane| self.next_in(lane))?;
+        let place = self.place_of(&task);
+        self.lanes.lane(self.places[place].lane).busy += 1;
+        Some(task)
+    }
+
+    /// A task is over, well or not.
+    pub(crate) fn over(&mut self, task: &Task) {
+        let place = self.place_of(task);
+        self.lanes.lane(self.places[place].lane).busy -= 1;
+    }
+
+    /// The repository that a task changes.
+    pub(crate) fn place_of(&self, task: &Task) -> usize {
+        match *task {
+            Task::Deliver { to, .. } => to,
+            Task::Push { image } => self.images[image].repository,
+        }
+    }
+
+    /// The next thing to do in a lane. Tags come before mounts, so that images appear early; mounts
+    /// before uploads, so that no blob's bytes are kept for long. What was entered earlier may
+    /// have failed since.
+    fn next_in(&mut self, lane: usize) -> Option<Task> {
+        while let Some(place) = self.lanes.lane(lane).ready.pop_front() {
             if let Some(image) = self.ready_image(place) {
                 self.places[place].pushing = true;
                 return Some(Task::Push { image });
             }
         }
-        while let Some((blob, to)) = self.mounts.pop_front() {
+        while let Some((blob, to)) = self.lanes.lane(lane).mounts.pop_front() {
             if self.is_wanted(blob, to) {
                 return Some(Task::Deliver { blob, to, from: self.demands[&blob].holder });
             }
         }
-        while let Some(blob) = self.uploads.pop_front() {
+        while let Some(blob) = self.lanes.lane(lane).uploads.pop_front() {
             if let Some(to) = self.first_wanting(blob) {
                 return Some(Task::Deliver { blob, to, from: None });
             }
@@ -213,7 +260,9 @@ impl Work {
         };
         if demand.holder.is_none() {
             demand.holder = Some(to);
-            self.mounts.extend(demand.waiting.iter().map(|(place, _)| (blob, *place)));
+            for (place, _) in &demand.waiting {
+                self.lanes.lane(self.places[*place].lane).mounts.push_back((blob, *place));
+            }
         }
         for image in images {
             self.images[image].missing -= 1;
@@ -226,9 +275,9 @@ impl Work {
         let Some(demand) = self.demands.get_mut(&blob) else { return };
         if let Some(at) = demand.waiting.iter().position(|(place, _)| *place == to) {
             let (_, images) = demand.waiting.remove(at);
-            let next_uploader = demand.holder.is_none() && !demand.waiting.is_empty();
-            if next_uploader {
-                self.uploads.push_front(blob);
+            let next = demand.waiting.first().filter(|_| demand.holder.is_none());
+            if let Some((place, _)) = next {
+                self.lanes.lane(self.places[*place].lane).uploads.push_front(blob);
             }
             images.into_iter().for_each(|image| self.fail(image, reason));
         }
@@ -335,8 +384,10 @@ impl Work {
 
     /// Sees whether the next image of a repository can be pushed.
     fn look_at(&mut self, place: usize) {
-        if self.ready_image(place).is_some() && !self.ready.contains(&place) {
-            self.ready.push_back(place);
+        let is_ready = self.ready_image(place).is_some();
+        let ready = &mut self.lanes.lane(self.places[place].lane).ready;
+        if is_ready && !ready.contains(&place) {
+            ready.push_back(place);
         }
     }
 

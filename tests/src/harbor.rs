@@ -81,6 +81,8 @@ pub struct State {
     pub admin_only: bool,
     /// So long a push holds its project.
     pub push_time: Duration,
+    /// Pushes that found somebody else pushing into their project.
+    pub waits: usize,
     /// Until when a user name is locked after a wrong password.
     locked: HashMap<String, Instant>,
     /// Sizes of everything that was ever pushed.
@@ -224,7 +226,11 @@ impl Judge for Double {
         let Some(subject) = Subject::of(&request.target) else { return Verdict::Forward };
         let project = subject.project.to_owned();
         let push_time = state.push_time;
-        while state.projects.get(&project).is_some_and(|project| project.busy) {
+        let is_busy = |state: &State| state.projects.get(&project).is_some_and(|found| found.busy);
+        if is_busy(&state) {
+            state.waits += 1;
+        }
+        while is_busy(&state) {
             state = self.project_is_free.wait(state).expect("no panic while it was held");
         }
         if let Some(project) = state.projects.get_mut(&project) {

@@ -20,7 +20,7 @@ use crate::projects::ProjectMaker;
 use crate::registry::Registry;
 use crate::report::Report;
 use crate::transfer::{Counts, Tally, Transfer};
-use crate::work::{Status, Work};
+use crate::work::{Order, Status, Work};
 
 pub(crate) fn run(options: &Load, terminal: Terminal) -> Result<Exit> {
     if options.bundle == Path::new("-") && options.connection.password_stdin {
@@ -113,7 +113,12 @@ async fn transfer(options: &Load, terminal: Terminal, bundle: Bundle) -> Result<
         maker.make_missing(&projects, &*progress, terminal).await?;
     }
 
-    let mut work = Work::new(contents, &found);
+    // What passes by in a pipe has to be taken as it comes.
+    let order = match (&destination.harbor, &bundle) {
+        (Some(_), Bundle::File(_)) => Order::Projects,
+        _ => Order::Bundle,
+    };
+    let mut work = Work::new(contents, &found, order);
     let wanted = work.wanted();
     let sizes = contents.entries().filter(|entry| wanted.contains(&entry.digest));
     let images = work.images().iter().filter(|image| image.status == Status::Pending).count();
