@@ -198,6 +198,9 @@ pub(crate) struct Connection {
     /// Give a request up when nothing moves for this many seconds
     #[arg(long, value_name = "SECONDS", default_value = "60")]
     pub(crate) timeout: NonZero<u64>,
+    /// Try a request again for this many seconds while the registry is away or overloaded
+    #[arg(long, value_name = "SECONDS", default_value = "300")]
+    pub(crate) max_wait: u64,
     /// Pause before the first retry, in milliseconds
     #[arg(long, value_name = "MILLISECONDS", hide = true)]
     pub(crate) retry_delay: Option<u64>,

@@ -58,7 +58,8 @@ fn client(
 
 /// When requests are repeated.
 pub(crate) fn retry_policy(options: &Connection) -> RetryPolicy {
-    let mut policy = RetryPolicy::default();
+    let patience = Duration::from_secs(options.max_wait);
+    let mut policy = RetryPolicy { patience, ..RetryPolicy::default() };
     if let Some(milliseconds) = options.retry_delay {
         policy.first_pause = Duration::from_millis(milliseconds);
         policy.longest_pause = policy.first_pause * 4;

@@ -6,6 +6,9 @@ use tranship_common::Progress;
 
 use crate::registry::RequestError;
 
+/// So often an operation is tried that the server says it has failed at.
+const MAX_INTERNAL: u32 = 6;
+
 /// When to try again and when to give up.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct RetryPolicy {
@@ -24,8 +27,8 @@ impl Default for RetryPolicy {
         Self {
             first_pause: Duration::from_millis(500),
             longest_pause: Duration::from_secs(30),
-            tries: 10,
-            patience: Duration::from_secs(180),
+            tries: 40,
+            patience: Duration::from_secs(300),
         }
     }
 }
@@ -86,7 +89,9 @@ impl Attempts {
     fn next_pause(&mut self, error: &RequestError, now: Instant, chance: f64) -> Option<Duration> {
         let first = *self.first_failure.get_or_insert(now);
         self.failures += 1;
-        let given_up = self.failures >= self.policy.tries || now - first >= self.policy.patience;
+        // Some inputs make a server fail each time.
+        let tries = if error.is_internal() { MAX_INTERNAL } else { self.policy.tries };
+        let given_up = self.failures >= tries || now - first >= self.policy.patience;
         if !error.can_pass() || given_up {
             return None;
         }

@@ -1,19 +1,22 @@
 //! Does the work of a load: many requests side by side, one place that decides.
 
-use std::collections::HashMap;
+use std::cell::RefCell;
+use std::collections::{HashMap, HashSet};
 use std::future::Future;
 use std::rc::Rc;
 use std::sync::Arc;
 
 use futures_util::stream::FuturesUnordered;
 use futures_util::{FutureExt, StreamExt};
+use reqwest::StatusCode;
 use serde::Serialize;
 use tokio::sync::Mutex;
 use tranship_common::bundle::{DescriptionError, ManifestEntry, ReadError};
 use tranship_common::{Digest, Progress, Repository};
 
 use crate::cargo::Cargo;
-use crate::registry::{Payload, Registry, RequestError, Upload};
+use crate::mapping::project_of;
+use crate::registry::{Answer, Payload, Quota, Registry, RequestError, Upload};
 use crate::retry::RetryPolicy;
 use crate::work::{Status, Task, Work};
 
@@ -39,6 +42,10 @@ pub(crate) struct Transfer {
     pub(crate) retry: RetryPolicy,
     pub(crate) jobs: usize,
     pub(crate) progress: Arc<dyn Progress>,
+    /// Whether the target is Harbor, where rights and quotas are those of projects.
+    pub(crate) is_harbor: bool,
+    /// Pairs of projects, from and to, between which nothing may be mounted.
+    pub(crate) denied_mounts: RefCell<HashSet<(String, String)>>,
 }
 
 /// How a blob came to its repository.
@@ -143,12 +150,10 @@ impl Transfer {
                 let reason = format!("blob {blob}: {}", error.in_words());
                 match &error {
                     RequestError::Bundle(_) => work.unreadable(blob, &reason),
-                    error if error.is_unreachable() => work.give_up(&error.in_words()),
-                    error if is_denied(error) => {
-                        work.give_up_repository(to, &self.denied(work.repository(to), error));
+                    error => {
+                        self.give_up(work, to, error);
                         work.undeliverable(blob, to, &reason);
                     }
-                    _ => work.undeliverable(blob, to, &reason),
                 }
             }
             Outcome::Pushed { image, manifests, result: Ok(()) } => {
@@ -167,24 +172,34 @@ impl Transfer {
             }
             Outcome::Pushed { image, result: Err(PushError::Request(error)), .. } => {
                 let place = work.images()[image].repository;
-                let denied = is_denied(&error);
-                let reason = match denied {
-                    true => self.denied(work.repository(place), &error),
-                    false => error.in_words(),
-                };
-                work.pushed(image, Err(reason.clone()));
-                if denied {
-                    work.give_up_repository(place, &reason);
-                } else if error.is_unreachable() {
-                    work.give_up(&reason);
-                }
+                self.give_up(work, place, &error);
+                work.pushed(image, Err(error.in_words()));
             }
         }
     }
 
-    fn denied(&self, repository: &Repository, error: &RequestError) -> String {
-        let account = self.registry.account();
-        format!("{account} may not push to {repository}: {}", error.in_words())
+    /// Gives up what an error leaves no hope for: everything, a project, or a repository.
+    fn give_up(&self, work: &mut Work, place: usize, error: &RequestError) {
+        let words = error.in_words();
+        let name = work.repository(place).clone();
+        let answer = error.answer();
+        if error.is_unreachable() || answer.is_some_and(Answer::is_read_only) {
+            work.give_up(&words);
+        } else if error.is_over_quota() {
+            let project = project_of(&name);
+            let reason = format!(
+                "project {project} is full: {words}; raise its storage quota, then run the same \
+                 command again"
+            );
+            work.give_up_project(place, &reason);
+        } else if answer.is_some_and(Answer::is_denied) {
+            let account = self.registry.account();
+            let reason = format!("{account} may not push to {name}: {words}");
+            match self.is_harbor {
+                true => work.give_up_project(place, &reason),
+                false => work.give_up_repository(place, &reason),
+            }
+        }
     }
 
     /// Brings a blob to a repository, trying again where that may help.
@@ -200,8 +215,32 @@ impl Transfer {
         loop {
             match self.try_to_deliver(blob, &to, from.as_ref(), cargo, &payload).await {
                 Ok(delivery) => return Ok(delivery),
-                Err(error) => attempts.pause_after(error, &*self.progress).await?,
+                Err(error) => {
+                    let size = payload.lock().await.as_ref().map_or(0, Payload::size);
+                    let error = self.explained(error, &to, size).await;
+                    attempts.pause_after(error, &*self.progress).await?;
+                }
             }
+        }
+    }
+
+    /// What a refusal in the middle of a body looks like from here: a bad gateway or a broken
+    /// connection. Harbor is asked whether its project is full before that is believed.
+    async fn explained(&self, error: RequestError, to: &Repository, size: u64) -> RequestError {
+        let bad_gateway =
+            error.answer().is_some_and(|answer| answer.status == StatusCode::BAD_GATEWAY);
+        let suspect = bad_gateway || matches!(error, RequestError::Interrupted { .. });
+        if !(self.is_harbor && suspect) {
+            return error;
+        }
+        let project = project_of(to);
+        match self.registry.quota(project).await {
+            Ok(Some(Quota { used, limit: Some(limit) }))
+                if used.saturating_add_unsigned(size) > limit =>
+            {
+                RequestError::Full { used, limit, size }
+            }
+            _ => error,
         }
     }
 
@@ -213,10 +252,14 @@ impl Transfer {
         cargo: &Mutex<Cargo>,
         payload: &Mutex<Option<Payload>>,
     ) -> Result<Delivery, RequestError> {
+        let pair = from.map(|from| (project_of(from).to_owned(), project_of(to).to_owned()));
+        let denied = pair.as_ref().is_some_and(|pair| self.denied_mounts.borrow().contains(pair));
+        let from = from.filter(|_| !denied);
         let begun = self.registry.begin_upload(to, Some((blob, from.unwrap_or(to)))).await;
         let begun = match begun {
             // The other repository may be out of reach for us: that is no reason not to upload.
-            Err(error) if from.is_some() && error.answer().is_some() && !error.can_pass() => {
+            Err(error) if from.is_some() && error.is_refused_mount() => {
+                self.denied_mounts.borrow_mut().extend(pair);
                 self.registry.begin_upload(to, None).await?
             }
             other => other?,
@@ -276,10 +319,6 @@ impl Transfer {
         }
         Ok(())
     }
-}
-
-fn is_denied(error: &RequestError) -> bool {
-    error.answer().is_some_and(crate::registry::Answer::is_denied)
 }
 
 /// What became of the images, counted.

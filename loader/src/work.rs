@@ -309,6 +309,16 @@ impl Work {
         self.look_at(place);
     }
 
+    /// Nothing more can be done in the project of this repository.
+    pub(crate) fn give_up_project(&mut self, place: usize, reason: &str) {
+        let project = project_of(&self.places[place].name).to_owned();
+        for place in 0..self.places.len() {
+            if project_of(&self.places[place].name) == project {
+                self.give_up_repository(place, reason);
+            }
+        }
+    }
+
     /// Nothing more can be done in this repository.
     pub(crate) fn give_up_repository(&mut self, place: usize, reason: &str) {
         let left: Vec<usize> = self.places[place].queue.iter().copied().collect();

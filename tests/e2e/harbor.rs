@@ -5,8 +5,10 @@ use std::process::Command;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
+use e2e::content::Family;
 use e2e::harbor::{Account, Kind, Project};
 use e2e::programs::{Run, load, loader};
+use e2e::tree::digest_of;
 use e2e::{Bundle, Harbor, Tree, Verdict, skopeo};
 
 const ALL_ARRIVED: &str = "18 images loaded, 0 already there, 0 failed";
@@ -272,6 +274,60 @@ fn a_quota_that_is_too_small() {
     }
     harbor.state().projects.get_mut("team").unwrap().limit = None;
     loading(&bundle, &harbor).run().ok().prints(" 0 failed");
+}
+
+#[test]
+fn a_refusal_in_the_middle_of_a_body_is_understood() {
+    let bundle = Bundle::of(|root| {
+        let mut tree = Tree::new(root, 89);
+        let layer = tree.layer(Family::Oci, 2_000_000);
+        let image = tree.image("team/large", Family::Oci, "1", &[layer]);
+        tree.tag("team/large", "1", digest_of(&image));
+        tree.simple("other/image", "1");
+        tree
+    });
+    let harbor = Harbor::start();
+    // What is refused while its bytes are on their way shows as 502.
+    harbor.state().projects.insert("team".into(), Project::limited(100_000));
+    loading(&bundle, &harbor)
+        .arg("--no-preflight")
+        .run()
+        .expect(3)
+        .prints("1 image loaded, 0 already there, 1 failed")
+        .says("project team is full");
+    let puts = harbor.requests().into_iter().filter(|request| {
+        request.method == "PUT" && request.target.starts_with("/v2/team/large/blobs/")
+    });
+    assert!(puts.count() <= 3, "what does not fit is not sent again and again");
+}
+
+#[test]
+fn a_mount_that_is_denied_is_not_tried_again_between_the_same_projects() {
+    let bundle = Bundle::of(|root| {
+        let mut tree = Tree::new(root, 90);
+        let shared: Vec<_> = (0..4).map(|_| tree.layer(Family::Oci, 5000)).collect();
+        for repository in ["private/base", "team/app"] {
+            let image = tree.image(repository, Family::Oci, repository, &shared);
+            tree.tag(repository, "1", digest_of(&image));
+        }
+        tree
+    });
+    // The account may push into both projects, but a token front would not let it pull: Harbor's
+    // answer to a mount from a repository that is out of reach.
+    let harbor = Harbor::with_trouble(|request| {
+        let mounts = request.target.starts_with("/v2/team/");
+        (mounts && request.target.ends_with("from=private%2Fbase")).then(|| {
+            let words = "unauthorized to access repository: private/base, action: pull";
+            let body = serde_json::json!({"errors": [{"code": "UNAUTHORIZED", "message": words}]});
+            Verdict::json("401 Unauthorized", &body)
+        })
+    });
+    loading(&bundle, &harbor).args(["--jobs", "1"]).run().ok().prints("2 images loaded");
+    let tried = harbor.requests().into_iter().filter(|request| {
+        request.target.starts_with("/v2/team/") && request.target.ends_with("from=private%2Fbase")
+    });
+    // A 401 may be somebody's locked name, so the first is asked once more.
+    assert!(tried.count() <= 2);
 }
 
 #[test]

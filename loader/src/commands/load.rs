@@ -1,5 +1,6 @@
 //! `loader load`: brings a bundle into the target.
 
+use std::cell::RefCell;
 use std::fs;
 use std::path::Path;
 use std::rc::Rc;
@@ -126,8 +127,15 @@ async fn transfer(options: &Load, terminal: Terminal, bundle: Bundle) -> Result<
 
     let cargo = Rc::new(Mutex::new(bundle.into_cargo(wanted)));
     let stop = interrupted(terminal)?;
-    let Destination { registry, retry, jobs, .. } = destination;
-    let transfer = Transfer { registry: Rc::clone(&registry), retry, jobs, progress };
+    let Destination { registry, retry, jobs, harbor } = destination;
+    let transfer = Transfer {
+        registry: Rc::clone(&registry),
+        retry,
+        jobs,
+        progress,
+        is_harbor: harbor.is_some(),
+        denied_mounts: RefCell::default(),
+    };
     let counts = transfer.run(&mut work, &cargo, stop).await;
     let damage = match work.given_up() {
         Some(_) => None,

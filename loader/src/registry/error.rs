@@ -50,6 +50,9 @@ pub(crate) enum RequestError {
     /// An answer other than the one asked for. Retried if it can pass.
     #[error("{0}")]
     Answer(Box<Answer>),
+    /// Harbor's project holds all that it may. Not retried.
+    #[error("it holds {used} of at most {limit} bytes, and a blob of {size} bytes is to come")]
+    Full { used: i64, limit: i64, size: u64 },
     /// An answer that the specification does not allow. Not retried.
     #[error(
         "{target} answers {what}: this is not a registry as the OCI distribution specification has it"
@@ -107,6 +110,7 @@ impl RequestError {
             Self::Certificate { .. }
             | Self::NotTls { .. }
             | Self::Credentials { .. }
+            | Self::Full { .. }
             | Self::Protocol { .. }
             | Self::Bundle(_) => false,
         }
@@ -123,6 +127,21 @@ impl RequestError {
             Self::Answer(answer) => Some(answer),
             _ => None,
         }
+    }
+
+    /// Whether a project of Harbor is full.
+    pub(crate) fn is_over_quota(&self) -> bool {
+        matches!(self, Self::Full { .. }) || self.answer().is_some_and(Answer::is_over_quota)
+    }
+
+    /// Whether a mount was refused for what it mounts from.
+    pub(crate) fn is_refused_mount(&self) -> bool {
+        self.answer().is_some() && !self.can_pass() && !self.is_over_quota()
+    }
+
+    /// Whether the server says that it has failed, not that it is away or overloaded.
+    pub(crate) fn is_internal(&self) -> bool {
+        self.answer().is_some_and(|answer| answer.status == StatusCode::INTERNAL_SERVER_ERROR)
     }
 
     /// The whole chain of causes in one line.
@@ -177,6 +196,10 @@ impl Answer {
     /// Whether Harbor takes no changes at all for the time being.
     pub(crate) fn is_read_only(&self) -> bool {
         self.errors.iter().any(|(_, message)| message.contains("in read only mode"))
+    }
+
+    fn is_over_quota(&self) -> bool {
+        self.errors.iter().any(|(_, message)| message.contains("configured upper limit"))
     }
 
     /// Whether the registry denies the right to do it.

@@ -1,0 +1,172 @@
+//! Harbor behind a network and a proxy that fail, again and again, by a seed: each load is
+//! complete after few runs, and nothing wrong is ever to be seen.
+
+use std::fs;
+use std::path::Path;
+use std::process::Stdio;
+use std::sync::atomic::{AtomicBool, AtomicU32, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
+
+use e2e::programs::{Run, load, shell, signal, wait};
+use e2e::{Bundle, Harbor, Tree, Verdict};
+
+/// No load may need more runs than this.
+const MAX_RUNS: usize = 3;
+
+fn five_projects() -> Bundle {
+    Bundle::of(|root| {
+        let mut tree = Tree::new(root, 91);
+        for project in 0..5 {
+            let repository = format!("project{project}/image");
+            tree.simple(&repository, "1");
+            tree.simple(&repository, "2");
+        }
+        tree
+    })
+}
+
+/// What goes wrong in one load: chances for each request, a window in which nothing answers, and a
+/// request at which loader is killed.
+struct Weather {
+    harbor: Harbor,
+    faults: Arc<AtomicUsize>,
+    calm: Arc<AtomicBool>,
+    process: Arc<AtomicU32>,
+}
+
+impl Weather {
+    fn new(seed: u64) -> Self {
+        let mut random = fastrand::Rng::with_seed(seed);
+        let chance = random.u32(5..40);
+        let restart = random.usize(..150);
+        let kill = random.usize(..200);
+        let random = Mutex::new(random);
+        let (faults, calm) = (Arc::new(AtomicUsize::new(0)), Arc::new(AtomicBool::new(false)));
+        let process = Arc::new(AtomicU32::new(0));
+        let (count, is_calm, to_kill) = (faults.clone(), calm.clone(), process.clone());
+        let seen = AtomicUsize::new(0);
+        let harbor = Harbor::with_trouble(move |request| {
+            if is_calm.load(Ordering::SeqCst) {
+                return None;
+            }
+            let number = seen.fetch_add(1, Ordering::SeqCst);
+            if number == kill {
+                while to_kill.load(Ordering::SeqCst) == 0 {
+                    std::thread::yield_now();
+                }
+                signal(to_kill.load(Ordering::SeqCst), "KILL");
+            }
+            let mut random = random.lock().unwrap();
+            let trouble = if (restart..restart + 10).contains(&number) {
+                Verdict::AnswerEarly { status: "502 Bad Gateway" }
+            } else if random.u32(..chance) == 0 {
+                match random.u32(..6) {
+                    0 => Verdict::CutUp(random.u64(..2000)),
+                    1 => Verdict::CutDown(random.u64(..200)),
+                    2 => Verdict::AnswerEarly { status: "502 Bad Gateway" },
+                    3 => Verdict::status("429 Too Many Requests").with_header("Retry-After: 0"),
+                    4 => Verdict::status("500 Internal Server Error"),
+                    _ if request.header("authorization").is_some() => {
+                        Verdict::status("401 Unauthorized")
+                            .with_header("Www-Authenticate: Basic realm=\"harbor\"")
+                    }
+                    _ => Verdict::CutUp(0),
+                }
+            } else {
+                return None;
+            };
+            count.fetch_add(1, Ordering::SeqCst);
+            Some(trouble)
+        });
+        Self { harbor, faults, calm, process }
+    }
+
+    /// One run of loader; `None` when it was killed.
+    fn load(&self, bundle: &Bundle) -> Option<i32> {
+        let mut command = load(&bundle.path(), &self.harbor.url());
+        command.env("TRANSHIP_USERNAME", "admin").env("TRANSHIP_PASSWORD", "Harbor12345");
+        self.process.store(0, Ordering::SeqCst);
+        let child = command.stdin(Stdio::null()).start();
+        self.process.store(child.id(), Ordering::SeqCst);
+        let ended = wait(child);
+        assert!(!ended.stderr.contains("panicked"), "{}", ended.stderr);
+        ended.code
+    }
+}
+
+/// Every tag of the target is one of the bundle, and all that it needs is there.
+fn nothing_wrong(bundle: &Bundle, weather: &Weather, seed: u64) -> usize {
+    let v2 = weather.harbor.registry.storage().join("docker/registry/v2");
+    if !v2.join("repositories").exists() {
+        return 0;
+    }
+    let listed = shell(&v2, "find repositories -path '*/_manifests/tags/*/current/link'");
+    for link in listed.lines() {
+        let (repository, tag) = link
+            .trim_start_matches("repositories/")
+            .trim_end_matches("/current/link")
+            .split_once("/_manifests/tags/")
+            .unwrap();
+        let digest = fs::read_to_string(v2.join(link)).unwrap();
+        let packed = bundle.tree.tags[&format!("{repository}:{tag}")];
+        assert_eq!(digest, packed.to_string(), "seed {seed}: {repository}:{tag}");
+        let manifest = fs::read(stored(&v2, &packed.hex())).unwrap();
+        let manifest: serde_json::Value = serde_json::from_slice(&manifest).unwrap();
+        let layers = manifest["layers"].as_array().unwrap();
+        for part in layers.iter().chain([&manifest["config"]]) {
+            let hex = part["digest"].as_str().unwrap().trim_start_matches("sha256:").to_owned();
+            let linked = v2.join("repositories").join(repository).join("_layers/sha256").join(&hex);
+            assert!(
+                linked.exists() && stored(&v2, &hex).exists(),
+                "seed {seed}: {repository}:{tag}"
+            );
+        }
+    }
+    listed.lines().count()
+}
+
+fn stored(v2: &Path, hex: &str) -> std::path::PathBuf {
+    v2.join("blobs/sha256").join(&hex[..2]).join(hex).join("data")
+}
+
+#[test]
+fn a_hundred_loads_in_bad_weather() {
+    loads_in_bad_weather(0..100);
+}
+
+#[test]
+fn another_hundred_loads_in_bad_weather() {
+    loads_in_bad_weather(100..200);
+}
+
+fn loads_in_bad_weather(seeds: std::ops::Range<u64>) {
+    let bundle = five_projects();
+    let (mut all_killed, mut faults) = (0, 0);
+    for seed in seeds {
+        let weather = Weather::new(seed);
+        let mut complete = false;
+        let (mut runs, mut killed) = (0, 0);
+        while !complete {
+            runs += 1;
+            assert!(runs <= MAX_RUNS, "seed {seed}: not complete after {MAX_RUNS} runs");
+            // In the last run the weather is good: it has to finish what the others have left.
+            weather.calm.store(runs == MAX_RUNS, Ordering::SeqCst);
+            let code = weather.load(&bundle);
+            killed += usize::from(code.is_none());
+            let tags = nothing_wrong(&bundle, &weather, seed);
+            complete = code == Some(0);
+            assert!(!complete || tags == bundle.tree.tags.len(), "seed {seed}: {tags} tags");
+        }
+        let commits: usize =
+            bundle.blobs().iter().map(|blob| weather.harbor.registry.commits(blob)).sum();
+        let excuses = weather.faults.load(Ordering::SeqCst) + killed * 8;
+        assert!(
+            commits <= bundle.blobs().len() + excuses,
+            "seed {seed}: {commits} uploads of {} blobs with {excuses} excuses",
+            bundle.blobs().len()
+        );
+        faults += weather.faults.load(Ordering::SeqCst);
+        all_killed += killed;
+    }
+    assert!(all_killed > 10 && faults > 200, "{all_killed} killed, {faults} faults");
+}
