@@ -62,7 +62,8 @@ pub(crate) struct Load {
     /// Print the report as JSON instead of a summary
     #[arg(long)]
     pub(crate) json: bool,
-    /// Write a report (JSON): each image with its digest, status and reason, and totals
+    /// Write a report: each image with its digest, status and reason, and totals; a page to look
+    /// at when FILE ends in .html, else JSON
     #[arg(long, value_name = "FILE")]
     pub(crate) report: Option<PathBuf>,
 }

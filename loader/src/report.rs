@@ -1,5 +1,9 @@
 //! The record of a load: each image with its digest and what became of it, and totals.
 
+mod html;
+
+use std::path::Path;
+
 use serde::Serialize;
 use tranship_common::{Digest, Repository};
 
@@ -64,6 +68,14 @@ impl Report {
             .collect();
         let totals = Totals { images: Tally::of(work), transfer: counts, requests, seconds };
         Self { target, images, totals }
+    }
+
+    /// The text for a file: a page if its name ends so, else JSON.
+    pub(crate) fn text_for(&self, path: &Path) -> serde_json::Result<String> {
+        match path.extension().is_some_and(|ending| ending == "html") {
+            true => Ok(self.to_html()),
+            false => self.to_json(),
+        }
     }
 
     pub(crate) fn to_json(&self) -> serde_json::Result<String> {

@@ -383,3 +383,30 @@ fn no_two_pushes_wait_for_each_other_without_need() {
     assert!(waits <= 4, "{waits} of 48 pushes waited");
     command("check", &bundle, &harbor).run().ok();
 }
+
+#[test]
+fn the_report_is_a_page_that_needs_nothing_else() {
+    let bundle = Bundle::everything(92);
+    let harbor = Harbor::with_trouble(|request| {
+        let refused =
+            request.method == "PUT" && request.target.ends_with("/team/odd/manifests/layers");
+        let words = "<script>alert(1)</script> & not to my taste";
+        let errors =
+            serde_json::json!({"errors": [{"code": "MANIFEST_INVALID", "message": words}]});
+        refused.then(|| Verdict::json("400 Bad Request", &errors))
+    });
+    let page = bundle.file("load.html");
+    loading(&bundle, &harbor).arg("--report").arg(&page).run().expect(3).prints("17 images loaded");
+    let page = fs::read_to_string(page).unwrap();
+    assert!(page.contains("17 images loaded, 0 there before, 1 failed, 0 left."));
+    let rows: Vec<&str> = page.lines().filter(|line| line.contains("<code>sha256:")).collect();
+    assert_eq!(rows.len(), 18);
+    assert!(rows[0].starts_with("<tr><td>team/odd:layers</td><td class=\"failed\">failed</td>"));
+    assert!(rows[0].contains("&lt;script&gt;alert(1)&lt;/script&gt; &amp; not to my taste"));
+    assert!(rows.iter().any(|row| row.contains("library/alpine:3.18 (from alpine)")));
+    assert_eq!(page.matches("class=\"bar\"").count(), 7, "a bar for each project");
+    // From a disk, without a network.
+    for outside in ["src=", "href=", "url(", "@import", "fetch("] {
+        assert!(!page.contains(outside), "{outside}");
+    }
+}

@@ -36,7 +36,7 @@ pub(crate) fn run(options: &Load, terminal: Terminal) -> Result<Exit> {
     let seconds = begun.elapsed().as_secs_f64();
     let report = Report::new(target, &work, &mapped, counts, requests, seconds);
     if let Some(path) = &options.report {
-        fs::write(path, report.to_json()?)
+        fs::write(path, report.text_for(path)?)
             .with_context(|| format!("cannot write {}", path.display()))?;
     }
     for image in work.images() {

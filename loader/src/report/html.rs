@@ -1,0 +1,120 @@
+//! The report as a page that needs nothing but itself: for the record, and to be opened from a
+//! disk years later.
+
+use std::collections::BTreeMap;
+
+use tranship_common::Repository;
+
+use super::{ImageReport, Report};
+
+const PAGE: &str = include_str!("page.html");
+
+/// How many images of a project have which status.
+#[derive(Default)]
+struct Row {
+    loaded: u64,
+    present: u64,
+    failed: u64,
+    left: u64,
+}
+
+impl Report {
+    /// The page.
+    pub(crate) fn to_html(&self) -> String {
+        let totals = &self.totals;
+        let summary = format!(
+            "{} images loaded, {} there before, {} failed, {} left. {} blobs uploaded \
+             ({} bytes), {} mounted, {} manifests stored; {} requests in {:.0} s.",
+            totals.images.loaded,
+            totals.images.present,
+            totals.images.failed,
+            totals.images.left,
+            totals.transfer.uploaded_blobs,
+            totals.transfer.uploaded_bytes,
+            totals.transfer.mounted_blobs,
+            totals.transfer.manifests,
+            totals.requests,
+            totals.seconds,
+        );
+        let parts = [
+            ("<!--target-->", escaped(&self.target)),
+            ("<!--totals-->", summary),
+            ("<!--projects-->", self.projects()),
+            ("<!--images-->", self.images()),
+        ];
+        let (mut page, mut rest) = (String::new(), PAGE);
+        for (place, text) in parts {
+            let (before, after) = rest.split_once(place).expect("the page has this place");
+            page.push_str(before);
+            page.push_str(&text);
+            rest = after;
+        }
+        page + rest
+    }
+
+    fn projects(&self) -> String {
+        let mut rows: BTreeMap<&str, Row> = BTreeMap::new();
+        for image in &self.images {
+            let project = image.name.split(['/', ':']).next().unwrap_or_default();
+            let row = rows.entry(project).or_default();
+            *match image.status {
+                "loaded" => &mut row.loaded,
+                "present" => &mut row.present,
+                "failed" => &mut row.failed,
+                _ => &mut row.left,
+            } += 1;
+        }
+        let mut text = String::new();
+        for (project, Row { loaded, present, failed, left }) in rows {
+            let all = loaded + present + failed + left;
+            text += &format!("<tr><td>{}</td>", escaped(project));
+            for number in [all, loaded, present, failed, left] {
+                text += &format!("<td class=\"number\">{number}</td>");
+            }
+            let title =
+                format!("{loaded} loaded, {present} there before, {failed} failed, {left} left");
+            text += &format!(
+                "<td><div class=\"bar\" role=\"img\" aria-label=\"{title}\" title=\"{title}\">"
+            );
+            for (class, number) in [("loaded", loaded), ("present", present), ("failed", failed)] {
+                let share = 100.0 * number as f64 / all as f64;
+                text += &format!("<i class=\"{class}\" style=\"width:{share:.2}%\"></i>");
+            }
+            text += "</div></td></tr>\n";
+        }
+        text
+    }
+
+    /// Rows of images: failures first, then what is left, then the others, each by name.
+    fn images(&self) -> String {
+        let rank = |image: &ImageReport| match image.status {
+            "failed" => 0,
+            "left" => 1,
+            _ => 2,
+        };
+        let mut images: Vec<&ImageReport> = self.images.iter().collect();
+        images.sort_by_key(|image| (rank(image), &image.name));
+        let row = |image: &ImageReport| {
+            let ImageReport { name, sources, digest, status, reason } = image;
+            let from = match sources.is_empty() {
+                true => String::new(),
+                false => {
+                    let sources: Vec<&str> = sources.iter().map(Repository::as_str).collect();
+                    format!(" (from {})", escaped(&sources.join(", ")))
+                }
+            };
+            format!(
+                "<tr><td>{}{from}</td><td class=\"{status}\">{status}</td><td><code>{digest}</code></td>\
+                 <td>{}</td></tr>\n",
+                escaped(name),
+                escaped(reason.as_deref().unwrap_or_default()),
+            )
+        };
+        images.into_iter().map(row).collect()
+    }
+}
+
+/// A text as it stands in HTML.
+fn escaped(text: &str) -> String {
+    text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;").replace('"', "&quot;")
+}
