@@ -2,12 +2,17 @@
 # The main job on real input: a real docker-registry is filled by skopeo and stopped; its storage is
 # packed, the bundle checked with standard tools, loaded into another docker-registry, and every
 # tag proved to be there.
-# usage: scripts/demo.sh [FOLDER]   keeps everything in FOLDER; without it, a temporary one is used
+# usage: scripts/demo.sh [--harbor] [FOLDER]
+#   FOLDER: keeps everything there; without it, a temporary one is used
+#   --harbor: loads into the tests' double of Harbor, in front of a docker-registry
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
 scripts/install.sh
+harbor=
+if [ "${1:-}" = --harbor ]; then harbor=yes; shift; fi
 cargo build --release --locked -p packer -p loader
+[ -z "$harbor" ] || cargo build --release --locked -p e2e --example harbor
 built=$(realpath "${CARGO_TARGET_DIR:-target}")/release
 packer=$built/packer
 loader=$built/loader
@@ -39,6 +44,16 @@ YAML
     done
     echo "docker-registry does not answer on $address" >&2
     return 1
+}
+
+# Starts the double of Harbor; sets `address`. It ends when this script does.
+start_harbor() {
+    mkfifo harbor.stdin
+    "$built/examples/harbor" <harbor.stdin >harbor.address &
+    exec 9>harbor.stdin
+    until [ -s harbor.address ]; do sleep 0.1; done
+    address=$(sed 's,http://,,' harbor.address)
+    export TRANSHIP_USERNAME=admin TRANSHIP_PASSWORD=Harbor12345
 }
 
 # Makes an image of two layers in skopeo's folder format: a shared base, and this script's words.
@@ -83,13 +98,20 @@ mkdir unpacked && tar xf images.tar -C unpacked
 run skopeo --insecure-policy copy --quiet oci-archive:images.tar:team/web:2024.01 dir:copied
 run "$loader" verify images.tar
 
-say "Load it into another registry, twice: the second time there is nothing to send"
-start_registry new
-run "$loader" load images.tar --to "http://$address"
+if [ -n "$harbor" ]; then
+    say "What a load into Harbor would do"
+    start_harbor
+    run "$loader" plan images.tar --to "http://$address"
+else
+    start_registry new
+fi
+say "Load it, twice: the second time there is nothing to send"
+run "$loader" load images.tar --to "http://$address" --report load.html
 run "$loader" load images.tar --to "http://$address"
 
 say "Every tag is there"
 run "$loader" check images.tar --to "http://$address"
+[ -z "$harbor" ] || exit 0
 "$packer" list --storage old | while read -r name; do
     raw=$(skopeo --insecure-policy inspect --raw --tls-verify=false "docker://$address/$name" | sha256sum)
     printf '%s  %s\n' "${raw%% *}" "$name"

@@ -20,9 +20,6 @@ mod api;
 
 pub use accounts::{Account, Kind};
 
-/// What Harbor calls itself, whatever address is used.
-const EXTERNAL_URL: &str = "http://harbor.internal";
-
 /// nginx refuses longer header lines (bytes).
 const HEADER_LIMIT: usize = 8 << 10;
 
@@ -75,6 +72,8 @@ pub struct State {
     pub projects: BTreeMap<String, Project>,
     /// By name.
     pub accounts: BTreeMap<String, Account>,
+    /// What it calls itself, whatever address is used.
+    pub external_url: String,
     /// Takes no changes.
     pub read_only: bool,
     /// Only administrators make projects.
@@ -129,7 +128,8 @@ impl Harbor {
     pub fn with_trouble(
         trouble: impl Fn(&Request) -> Option<Verdict> + Send + Sync + 'static,
     ) -> Self {
-        let mut state = State::default();
+        let external_url = "http://harbor.internal".into();
+        let mut state = State { external_url, ..State::default() };
         state.projects.insert("library".into(), Project::public());
         state.accounts.insert("admin".into(), Account::new("Harbor12345", Kind::Administrator));
         let registry = Registry::start();
@@ -243,18 +243,17 @@ impl Judge for Double {
     }
 
     fn answered(&self, request: &Request, answer: &mut Answer) {
+        let mut state = self.state.lock().expect("no panic while it was held");
         for line in &mut answer.lines {
             if let Some((_, path)) = line.split_once("Location: ")
                 && let Some(at) = path.find("/v2/")
             {
-                *line = format!("Location: {EXTERNAL_URL}{}", &path[at..]);
+                *line = format!("Location: {}{}", state.external_url, &path[at..]);
             }
         }
-        if answer.status != 201 {
-            return;
+        if answer.status == 201 {
+            state.stored(request);
         }
-        let mut state = self.state.lock().expect("no panic while it was held");
-        state.stored(request);
     }
 
     fn done(&self, request: &Request) {

@@ -6,7 +6,7 @@ use base64::Engine;
 use base64::prelude::BASE64_STANDARD;
 use serde_json::json;
 
-use super::{EXTERNAL_URL, State, Subject, error};
+use super::{State, Subject, error};
 use crate::front::{Request, Verdict};
 
 /// So long a wrong password locks a user's name.
@@ -132,7 +132,7 @@ impl State {
                     "Bearer realm=\"{}/service/token\",service=\"harbor-registry\"{scope}",
                     request
                         .header("host")
-                        .map_or(EXTERNAL_URL.into(), |host| format!("http://{host}"))
+                        .map_or_else(|| self.external_url.clone(), |host| format!("http://{host}"))
                 )
             }
         };
