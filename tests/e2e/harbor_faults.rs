@@ -100,7 +100,10 @@ fn nothing_wrong(bundle: &Bundle, weather: &Weather, seed: u64) -> usize {
     if !v2.join("repositories").exists() {
         return 0;
     }
-    let listed = shell(&v2, "find repositories -path '*/_manifests/tags/*/current/link'");
+    // What was under way when loader was killed may still move folders about.
+    let find =
+        "find repositories -path '*/_manifests/tags/*/current/link' -size +0 2>/dev/null || true";
+    let listed = shell(&v2, find);
     for link in listed.lines() {
         let (repository, tag) = link
             .trim_start_matches("repositories/")

@@ -228,7 +228,12 @@ impl Shared {
         let mut client = client;
         match verdict {
             Verdict::Forward => {
-                let upstream = self.forward(request, &mut reader.take(length))?;
+                let mut body = reader.take(length);
+                let upstream = self.forward(request, &mut body)?;
+                if body.limit() > 0 {
+                    // The client has gone away in the middle; nobody waits for an answer.
+                    return upstream.shutdown(Shutdown::Both);
+                }
                 let mut upstream = BufReader::new(upstream);
                 let lines = head_lines(&mut upstream)?;
                 let status = lines.first().and_then(|line| line.split(' ').nth(1)?.parse().ok());
