@@ -14,6 +14,7 @@ mod registry;
 mod report;
 mod retry;
 mod survey;
+mod throttle;
 mod transfer;
 mod work;
 

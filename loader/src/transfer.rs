@@ -10,7 +10,7 @@ use futures_util::stream::FuturesUnordered;
 use futures_util::{FutureExt, StreamExt};
 use reqwest::StatusCode;
 use serde::Serialize;
-use tokio::sync::Mutex;
+use tokio::sync::{Mutex, Semaphore};
 use tranship_common::bundle::{DescriptionError, ManifestEntry, ReadError};
 use tranship_common::{Digest, Progress, Repository};
 
@@ -18,7 +18,14 @@ use crate::cargo::Cargo;
 use crate::mapping::project_of;
 use crate::registry::{Answer, Payload, Quota, Registry, RequestError, Upload};
 use crate::retry::RetryPolicy;
+use crate::throttle::Throttle;
 use crate::work::{Status, Task, Work};
+
+/// Blobs of this size (bytes) and more go one or two at a time.
+const LARGE: u64 = 512 << 20;
+
+/// How many of these at once.
+pub(crate) const LARGE_AT_ONCE: usize = 2;
 
 /// What a load has done, in numbers.
 #[derive(Debug, Clone, Copy, Default, Serialize)]
@@ -40,7 +47,9 @@ pub(crate) struct Counts {
 pub(crate) struct Transfer {
     pub(crate) registry: Rc<Registry>,
     pub(crate) retry: RetryPolicy,
-    pub(crate) jobs: usize,
+    pub(crate) throttle: Throttle,
+    /// Keeps the largest blobs apart: several at once have driven registries out of memory.
+    pub(crate) large: Semaphore,
     pub(crate) progress: Arc<dyn Progress>,
     /// Whether the target is Harbor, where rights and quotas are those of projects.
     pub(crate) is_harbor: bool,
@@ -60,6 +69,15 @@ enum Delivery {
 enum Outcome {
     Delivered { blob: Digest, to: usize, result: Result<Delivery, RequestError> },
     Pushed { image: usize, manifests: u64, result: Result<(), PushError> },
+}
+
+impl Outcome {
+    fn is_good(&self) -> bool {
+        match self {
+            Self::Delivered { result, .. } => result.is_ok(),
+            Self::Pushed { result, .. } => result.is_ok(),
+        }
+    }
 }
 
 /// What an image's manifests could not be stored for.
@@ -86,7 +104,7 @@ impl Transfer {
         let mut under_way = FuturesUnordered::new();
         let mut stop = std::pin::pin!(stop.fuse());
         loop {
-            while under_way.len() < self.jobs {
+            while under_way.len() < self.throttle.allowed() {
                 let Some(task) = work.next() else { break };
                 under_way.push(match task.clone() {
                     Task::Deliver { blob, to, from } => {
@@ -134,6 +152,9 @@ impl Transfer {
 
     /// Enters an outcome into the books.
     fn settle(&self, outcome: Outcome, work: &mut Work, counts: &mut Counts) {
+        if outcome.is_good() {
+            self.throttle.went_well();
+        }
         match outcome {
             Outcome::Delivered { blob, to, result: Ok(delivery) } => {
                 match delivery {
@@ -218,9 +239,16 @@ impl Transfer {
                 Err(error) => {
                     let size = payload.lock().await.as_ref().map_or(0, Payload::size);
                     let error = self.explained(error, &to, size).await;
+                    self.take_notice(&error);
                     attempts.pause_after(error, &*self.progress).await?;
                 }
             }
+        }
+    }
+
+    fn take_notice(&self, error: &RequestError) {
+        if error.is_overload() {
+            self.throttle.overloaded();
         }
     }
 
@@ -278,6 +306,10 @@ impl Transfer {
             }
         };
         drop(held);
+        let _turn = match bytes.size() >= LARGE {
+            true => self.large.acquire().await.ok(),
+            false => None,
+        };
         self.registry.finish_upload(to, &session, blob, &bytes, &self.progress).await?;
         Ok(Delivery::Uploaded(bytes.size()))
     }
@@ -310,10 +342,11 @@ impl Transfer {
                 );
                 match put.await {
                     Ok(()) => break,
-                    Err(error) => attempts
-                        .pause_after(error, &*self.progress)
-                        .await
-                        .map_err(PushError::Request)?,
+                    Err(error) => {
+                        self.take_notice(&error);
+                        let pause = attempts.pause_after(error, &*self.progress);
+                        pause.await.map_err(PushError::Request)?;
+                    }
                 }
             }
         }

@@ -9,7 +9,7 @@ use std::time::Instant;
 use anyhow::{Context, Result, bail};
 use indicatif::{BinaryBytes, HumanDuration};
 use tokio::signal::unix::{SignalKind, signal};
-use tokio::sync::Mutex;
+use tokio::sync::{Mutex, Semaphore};
 use tranship_terminal::{Exit, Terminal, quantity};
 
 use crate::cargo::Bundle;
@@ -20,7 +20,8 @@ use crate::preflight::preflight;
 use crate::projects::ProjectMaker;
 use crate::registry::Registry;
 use crate::report::Report;
-use crate::transfer::{Counts, Tally, Transfer};
+use crate::throttle::Throttle;
+use crate::transfer::{Counts, LARGE_AT_ONCE, Tally, Transfer};
 use crate::work::{Order, Status, Work};
 
 pub(crate) fn run(options: &Load, terminal: Terminal) -> Result<Exit> {
@@ -131,7 +132,8 @@ async fn transfer(options: &Load, terminal: Terminal, bundle: Bundle) -> Result<
     let transfer = Transfer {
         registry: Rc::clone(&registry),
         retry,
-        jobs,
+        throttle: Throttle::new(jobs),
+        large: Semaphore::new(LARGE_AT_ONCE),
         progress,
         is_harbor: harbor.is_some(),
         denied_mounts: RefCell::default(),

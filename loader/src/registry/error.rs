@@ -139,6 +139,15 @@ impl RequestError {
         self.answer().is_some() && !self.can_pass() && !self.is_over_quota()
     }
 
+    /// Whether the server has too much to do, or is not there for the moment.
+    pub(crate) fn is_overload(&self) -> bool {
+        let overloaded = |answer: &Answer| {
+            answer.status == StatusCode::TOO_MANY_REQUESTS
+                || (answer.status.is_server_error() && answer.can_pass())
+        };
+        matches!(self, Self::Stalled { .. }) || self.answer().is_some_and(overloaded)
+    }
+
     /// Whether the server says that it has failed, not that it is away or overloaded.
     pub(crate) fn is_internal(&self) -> bool {
         self.answer().is_some_and(|answer| answer.status == StatusCode::INTERNAL_SERVER_ERROR)
