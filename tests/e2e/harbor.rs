@@ -5,7 +5,7 @@ use std::process::Command;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
-use e2e::content::Family;
+use e2e::content::{Family, descriptor};
 use e2e::harbor::{Account, Kind, Project};
 use e2e::programs::{Run, load, loader};
 use e2e::tree::digest_of;
@@ -328,6 +328,36 @@ fn a_mount_that_is_denied_is_not_tried_again_between_the_same_projects() {
     });
     // A 401 may be somebody's locked name, so the first is asked once more.
     assert!(tried.count() <= 2);
+}
+
+#[test]
+fn what_harbor_always_fails_at_is_not_tried_for_long() {
+    let bundle = Bundle::of(|root| {
+        let mut tree = Tree::new(root, 93);
+        tree.simple("team/good", "1");
+        let config = tree.layer_blob("team/bad", b"\x7fELF no JSON");
+        let manifest = serde_json::json!({
+            "schemaVersion": 2,
+            "mediaType": tranship_common::kinds::OCI_MANIFEST,
+            "config": descriptor("application/vnd.example.wasm", config, 12),
+            "layers": [],
+        });
+        let digest = tree.manifest("team/bad", &manifest);
+        tree.tag("team/bad", "1", digest);
+        tree
+    });
+    let harbor = Harbor::start();
+    loading(&bundle, &harbor)
+        .run()
+        .expect(3)
+        .prints("1 image loaded, 0 already there, 1 failed")
+        .says("failed: team/bad:1")
+        .says("internal server error");
+    let puts = harbor
+        .requests()
+        .into_iter()
+        .filter(|request| request.method == "PUT" && request.target == "/v2/team/bad/manifests/1");
+    assert!(puts.count() <= 6);
 }
 
 #[test]

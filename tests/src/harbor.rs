@@ -6,6 +6,8 @@
 //! project.
 
 use std::collections::{BTreeMap, HashMap, HashSet};
+use std::fs;
+use std::path::PathBuf;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard};
 use std::thread;
 use std::time::{Duration, Instant};
@@ -74,6 +76,8 @@ pub struct State {
     pub accounts: BTreeMap<String, Account>,
     /// What it calls itself, whatever address is used.
     pub external_url: String,
+    /// Where the backend has its files.
+    storage: PathBuf,
     /// Takes no changes.
     pub read_only: bool,
     /// Only administrators make projects.
@@ -133,6 +137,7 @@ impl Harbor {
         state.projects.insert("library".into(), Project::public());
         state.accounts.insert("admin".into(), Account::new("Harbor12345", Kind::Administrator));
         let registry = Registry::start();
+        state.storage = registry.storage();
         let double = Arc::new(Double {
             state: Mutex::new(state),
             project_is_free: Condvar::new(),
@@ -348,6 +353,10 @@ impl State {
         if !(request.method == "PUT" && subject.is_manifest) {
             return None;
         }
+        if !self.config_is_json(&request.body) {
+            let words = "internal server error";
+            return Some(error("500 Internal Server Error", "UNKNOWN", words));
+        }
         let project = &self.projects[subject.project];
         let name = format!("{}:{}", subject.repository, subject.reference);
         if project.immutable.contains(subject.reference) && project.tags.contains_key(&name) {
@@ -356,6 +365,20 @@ impl State {
             return Some(error("412 Precondition Failed", "PRECONDITION", &words));
         }
         None
+    }
+
+    /// Harbor reads the config of each image, and fails at one that is no JSON object.
+    fn config_is_json(&self, manifest: &[u8]) -> bool {
+        let manifest: Value = serde_json::from_slice(manifest).unwrap_or_default();
+        let Some(hex) = text(&manifest["config"], "digest").strip_prefix("sha256:") else {
+            return true;
+        };
+        let path = format!("docker/registry/v2/blobs/sha256/{}/{hex}/data", &hex[..2]);
+        match fs::read(self.storage.join(path)) {
+            Ok(config) if config.is_empty() => true,
+            Ok(config) => serde_json::from_slice::<Value>(&config).is_ok_and(|v| v.is_object()),
+            Err(_) => true,
+        }
     }
 
     /// Enters what the registry has stored into the books.
