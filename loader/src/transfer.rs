@@ -290,6 +290,8 @@ impl Transfer {
                 self.denied_mounts.borrow_mut().extend(pair);
                 self.registry.begin_upload(to, None).await?
             }
+            // Harbor's database may know of a blob that its backend has lost.
+            Err(error) if error.is_not_found() => self.registry.begin_upload(to, None).await?,
             other => other?,
         };
         let session = match begun {

@@ -361,6 +361,42 @@ fn what_harbor_always_fails_at_is_not_tried_for_long() {
 }
 
 #[test]
+fn harbor_taken_for_a_plain_registry() {
+    let bundle = Bundle::of(|root| {
+        let mut tree = Tree::new(root, 94);
+        tree.simple("team/image", "1");
+        tree.simple("team/other", "1");
+        tree
+    });
+    let harbor = Harbor::start();
+    harbor.state().projects.insert("team".into(), Project::default());
+    let as_registry = || {
+        let mut command = loading(&bundle, &harbor);
+        command.args(["--target-kind", "registry"]);
+        command
+    };
+    // With tokens, as any client has them.
+    as_registry().run().ok().prints("2 images loaded");
+    let requests = harbor.requests();
+    assert!(requests.iter().any(|request| request.target.starts_with("/service/token")));
+    assert!(requests.iter().all(|request| !request.target.starts_with("/api/")));
+    as_registry().run().ok().prints("0 images loaded, 2 already there");
+
+    let plain = e2e::Registry::start();
+    let mut mistaken = load(&bundle.path(), &plain.url());
+    mistaken.args(["--target-kind", "harbor"]).run().expect(1).says("/api/v2.0/systeminfo");
+}
+
+#[test]
+fn a_mount_that_finds_nothing_becomes_an_upload() {
+    let bundle = Bundle::simple();
+    let harbor = Harbor::with_trouble(|request| {
+        request.target.contains("mount=").then(|| Verdict::status("404 Not Found"))
+    });
+    loading(&bundle, &harbor).run().ok().prints("1 image loaded").prints("2 blobs uploaded");
+}
+
+#[test]
 fn immutable_tags_stay_and_are_named() {
     let bundle = Bundle::everything(86);
     let harbor = Harbor::start();

@@ -139,6 +139,10 @@ impl RequestError {
         self.answer().is_some() && !self.can_pass() && !self.is_over_quota()
     }
 
+    pub(crate) fn is_not_found(&self) -> bool {
+        self.answer().is_some_and(|answer| answer.status == StatusCode::NOT_FOUND)
+    }
+
     /// Whether the server has too much to do, or is not there for the moment.
     pub(crate) fn is_overload(&self) -> bool {
         let overloaded = |answer: &Answer| {
