@@ -99,9 +99,20 @@ impl Destination {
             .await
     }
 
+    /// Which projects exist, and what the target has of each image.
+    pub(crate) async fn inventory(
+        &self,
+        contents: &Contents,
+        progress: &dyn Progress,
+    ) -> Result<(Projects, Vec<Found>), RequestError> {
+        let projects = self.projects(contents, progress).await?;
+        let found = self.survey(contents, &projects, progress).await?;
+        Ok((projects, found))
+    }
+
     /// What the target has of each image. Projects that do not exist are not asked for images:
     /// Harbor would answer as if the account had no rights.
-    pub(crate) async fn survey(
+    async fn survey(
         &self,
         contents: &Contents,
         projects: &Projects,

@@ -3,7 +3,6 @@
 use std::collections::BTreeMap;
 
 use serde::Serialize;
-use tranship_common::Digest;
 use tranship_common::bundle::Contents;
 
 use crate::mapping::project_of;
@@ -69,8 +68,6 @@ pub(crate) fn estimate(contents: &Contents, found: &[Found]) -> BTreeMap<String,
             Found::Unknown(_) => cost.unknown += 1,
         }
     }
-    let sizes: BTreeMap<Digest, u64> =
-        contents.entries().map(|entry| (entry.digest, entry.size)).collect();
     let mut work = Work::new(contents, found, Order::Bundle);
     while let Some(task) = work.next() {
         work.over(&task);
@@ -82,7 +79,7 @@ pub(crate) fn estimate(contents: &Contents, found: &[Found]) -> BTreeMap<String,
                     cost.mounted_blobs += 1;
                 } else {
                     cost.uploaded_blobs += 1;
-                    cost.uploaded_bytes += sizes[&blob];
+                    cost.uploaded_bytes += contents.size(blob).unwrap_or(0);
                 }
                 work.delivered(blob, to);
             }

@@ -71,8 +71,6 @@ struct Need<'a> {
 /// The bytes that each project gains, where a blob counts once for a project, and one of the
 /// repositories that they go to. Projects that gain nothing are left out.
 fn needed_by_project<'a>(contents: &'a Contents, found: &[Found]) -> BTreeMap<&'a str, Need<'a>> {
-    let sizes: BTreeMap<Digest, u64> =
-        contents.entries().map(|entry| (entry.digest, entry.size)).collect();
     let parts = |digest: Digest| {
         contents.closure(digest).into_iter().flat_map(|manifest| {
             std::iter::once(manifest.digest).chain(manifest.blobs.iter().copied())
@@ -92,7 +90,7 @@ fn needed_by_project<'a>(contents: &'a Contents, found: &[Found]) -> BTreeMap<&'
         let there = there.entry(project).or_default();
         need.bytes += parts(tag.digest)
             .filter(|part| there.insert(*part))
-            .map(|part| sizes[&part])
+            .filter_map(|part| contents.size(part))
             .sum::<u64>();
     }
     needed

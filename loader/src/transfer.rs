@@ -138,14 +138,11 @@ impl Transfer {
             };
             let Some((task, outcome)) = outcome else { return counts };
             work.over(&task);
-            if let Outcome::Delivered { blob, .. } = &outcome {
-                let blob = *blob;
-                self.settle(outcome, work, &mut counts);
-                if work.is_settled(blob) {
-                    payloads.remove(&blob);
-                }
-            } else {
-                self.settle(outcome, work, &mut counts);
+            self.settle(outcome, work, &mut counts);
+            if let Task::Deliver { blob, .. } = task
+                && work.is_settled(blob)
+            {
+                payloads.remove(&blob);
             }
         }
     }

@@ -1,6 +1,6 @@
 //! From a scan to what the bundle will hold, in its order.
 
-use std::collections::{BTreeMap, HashMap, HashSet};
+use std::collections::{BTreeMap, HashSet};
 
 use serde::Serialize;
 use tranship_common::bundle::{
@@ -129,15 +129,13 @@ fn blobs(scan: &Scan, manifests: &[Digest]) -> Vec<BlobEntry> {
 }
 
 fn bytes_without_deduplication(contents: &Contents) -> u64 {
-    let sizes: HashMap<Digest, u64> =
-        contents.entries().map(|entry| (entry.digest, entry.size)).collect();
     let image_bytes = |root: Digest| -> u64 {
         let mut needed = HashSet::new();
         for manifest in contents.closure(root) {
             needed.insert(manifest.digest);
             needed.extend(&manifest.blobs);
         }
-        needed.iter().map(|digest| sizes[digest]).sum()
+        needed.iter().filter_map(|digest| contents.size(*digest)).sum()
     };
     contents.images().map(|(_, tag)| image_bytes(tag.digest)).sum()
 }

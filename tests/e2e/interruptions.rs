@@ -154,15 +154,8 @@ fn ctrl_c_finishes_what_is_under_way() {
     let target = Registry::start();
     let code = killed_after(70, "INT", &bundle, &target);
     assert_eq!(code, Some(3));
-    let requests = target.requests();
     // Every session that was opened is closed.
-    let count = |method: &str, status: &str| {
-        let fits = |line: &&String| {
-            line.starts_with(method) && line.contains("/uploads/") && line.ends_with(status)
-        };
-        requests.iter().filter(fits).count()
-    };
-    assert_eq!(count("POST ", " 202"), count("PUT ", " 201"));
+    assert_eq!(target.uploads("POST", 202), target.uploads("PUT", 201));
     load(&bundle.path(), &target.url()).run().ok();
 }
 

@@ -88,15 +88,8 @@ fn a_refused_mount_becomes_an_upload_in_the_session_that_it_opened() {
         Verdict::Forward
     });
     load(&bundle.path(), &front.url()).run().ok().prints("18 images loaded").prints(" 0 mounted");
-    let requests = target.requests();
-    let count = |method: &str, status: &str| {
-        let fits = |line: &&String| {
-            line.starts_with(method) && line.contains("/uploads/") && line.ends_with(status)
-        };
-        requests.iter().filter(fits).count()
-    };
-    assert_eq!(count("POST ", " 202"), count("PUT ", " 201"));
-    assert_eq!(count("POST ", " 202"), bundle.blobs().len() + 2);
+    assert_eq!(target.uploads("POST", 202), target.uploads("PUT", 201));
+    assert_eq!(target.uploads("POST", 202), bundle.blobs().len() + 2);
 }
 
 #[test]

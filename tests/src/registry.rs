@@ -100,6 +100,16 @@ impl Registry {
         log.lines().filter_map(access_log_line).collect()
     }
 
+    /// How many requests about uploads had this method and this status.
+    #[must_use]
+    pub fn uploads(&self, method: &str, status: u16) -> usize {
+        let (method, status) = (format!("{method} "), format!(" {status}"));
+        let fits = |line: &&String| {
+            line.starts_with(&method) && line.contains("/uploads/") && line.ends_with(&status)
+        };
+        self.requests().iter().filter(fits).count()
+    }
+
     /// How often a blob of this digest was uploaded to its end.
     #[must_use]
     pub fn commits(&self, digest: &str) -> usize {

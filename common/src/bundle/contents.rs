@@ -193,6 +193,17 @@ impl Contents {
         self.catalog.manifests.get(self.position(digest)?)
     }
 
+    /// The size in bytes of the manifest or blob with this digest.
+    #[must_use]
+    pub fn size(&self, digest: Digest) -> Option<u64> {
+        let position = self.position(digest)?;
+        let Catalog { manifests, blobs, .. } = &self.catalog;
+        match manifests.get(position) {
+            Some(manifest) => Some(manifest.size),
+            None => blobs.get(position - manifests.len()).map(|blob| blob.size),
+        }
+    }
+
     /// Digest and size of all entries in the order of the archive.
     pub fn entries(&self) -> impl Iterator<Item = BlobEntry> {
         let manifests = self.catalog.manifests.iter();

@@ -27,8 +27,7 @@ pub(crate) fn run(options: &Check, terminal: Terminal) -> Result<Exit> {
         let destination = Destination::reach(&options.connection, terminal).await?;
         let mapped = destination.map(bundle.contents(), &options.names, terminal)?;
         let progress = terminal.progress();
-        let projects = destination.projects(&mapped.contents, &*progress).await?;
-        let found = destination.survey(&mapped.contents, &projects, &*progress).await?;
+        let (_, found) = destination.inventory(&mapped.contents, &*progress).await?;
         let listing = match destination.harbor {
             Some(_) => destination.listing(&mapped.contents, &found, &*progress).await,
             None => Listing::default(),

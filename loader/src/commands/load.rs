@@ -94,8 +94,7 @@ async fn transfer(options: &Load, terminal: Terminal, bundle: Bundle) -> Result<
     let mapped = destination.map(bundle.contents(), &options.names, terminal)?;
     let contents = &mapped.contents;
     let progress = terminal.progress();
-    let projects = destination.projects(contents, &*progress).await?;
-    let found = destination.survey(contents, &projects, &*progress).await?;
+    let (projects, found) = destination.inventory(contents, &*progress).await?;
     let maker = match options.no_create_projects {
         true => None,
         false => {

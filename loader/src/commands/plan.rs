@@ -36,8 +36,7 @@ pub(crate) fn run(options: &Plan, terminal: Terminal) -> Result<Exit> {
         let mapped = destination.map(bundle.contents(), &options.names, terminal)?;
         let contents = &mapped.contents;
         let progress = terminal.progress();
-        let projects = destination.projects(contents, &*progress).await?;
-        let found = destination.survey(contents, &projects, &*progress).await?;
+        let (projects, found) = destination.inventory(contents, &*progress).await?;
         let creator = Some(destination.registry.as_ref());
         let preflight =
             preflight(&destination, contents, &found, &projects, creator, &*progress).await?;
