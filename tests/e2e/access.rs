@@ -106,7 +106,7 @@ fn token_front(registry: &Registry, kind: Tokens) -> (Front, Arc<AtomicUsize>) {
         let authorization = request.header("authorization").unwrap_or_default();
         if request.target.starts_with("/token") {
             if authorization != "Basic bG9hZGVyOnNlY3JldA==" {
-                return Verdict::status("401 Unauthorized");
+                return Verdict::status(401);
             }
             let token = format!("token-{}", request.number);
             let expires = Instant::now() + kind.lifetime;
@@ -115,7 +115,7 @@ fn token_front(registry: &Registry, kind: Tokens) -> (Front, Arc<AtomicUsize>) {
             // As Harbor has it: `access_token` is there and empty.
             let lifetime = kind.lifetime.as_secs();
             return Verdict::json(
-                "200 OK",
+                200,
                 &json!({"token": token, "access_token": "", "expires_in": lifetime}),
             );
         }
@@ -129,10 +129,10 @@ fn token_front(registry: &Registry, kind: Tokens) -> (Front, Arc<AtomicUsize>) {
             count.fetch_add(1, Ordering::Relaxed);
         }
         let host = request.header("host").unwrap_or_default();
-        Verdict::json("401 Unauthorized", &json!({"errors": [{"code": "UNAUTHORIZED"}]}))
-            .with_header(&format!(
-                "WWW-Authenticate: Bearer realm=\"http://{host}/token\",service=\"test\""
-            ))
+        Verdict::json(401, &json!({"errors": [{"code": "UNAUTHORIZED"}]})).with_header(
+            "www-authenticate",
+            &format!("Bearer realm=\"http://{host}/token\",service=\"test\""),
+        )
     });
     (front, refused)
 }

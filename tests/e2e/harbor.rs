@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use e2e::content::{Family, descriptor};
-use e2e::harbor::{Account, Kind, Project};
+use e2e::harbor::{Account, Immutable, Kind, Project};
 use e2e::programs::{Run, load, loader};
 use e2e::tree::digest_of;
 use e2e::{Bundle, Harbor, Tree, Verdict, skopeo};
@@ -226,10 +226,10 @@ fn somebody_elses_wrong_password_does_no_harm() {
     // The name is locked in the middle of the load; the load asks once more when it is free.
     let count = std::sync::Arc::new(AtomicUsize::new(0));
     let counted = std::sync::Arc::clone(&count);
-    let locking = Harbor::with_trouble(move |_| {
+    let locking = Harbor::with_trouble(move |_, _| {
         (counted.fetch_add(1, Ordering::SeqCst) == 50).then(|| {
-            Verdict::json("401 Unauthorized", &serde_json::json!({"errors": []}))
-                .with_header("Www-Authenticate: Basic realm=\"harbor\"")
+            Verdict::json(401, &serde_json::json!({"errors": []}))
+                .with_header("www-authenticate", "Basic realm=\"harbor\"")
         })
     });
     drop(harbor);
@@ -314,12 +314,12 @@ fn a_mount_that_is_denied_is_not_tried_again_between_the_same_projects() {
     });
     // The account may push into both projects, but a token front would not let it pull: Harbor's
     // answer to a mount from a repository that is out of reach.
-    let harbor = Harbor::with_trouble(|request| {
+    let harbor = Harbor::with_trouble(|request, _| {
         let mounts = request.target.starts_with("/v2/team/");
         (mounts && request.target.ends_with("from=private%2Fbase")).then(|| {
             let words = "unauthorized to access repository: private/base, action: pull";
             let body = serde_json::json!({"errors": [{"code": "UNAUTHORIZED", "message": words}]});
-            Verdict::json("401 Unauthorized", &body)
+            Verdict::json(401, &body)
         })
     });
     loading(&bundle, &harbor).args(["--jobs", "1"]).run().ok().prints("2 images loaded");
@@ -390,8 +390,8 @@ fn harbor_taken_for_a_plain_registry() {
 #[test]
 fn a_mount_that_finds_nothing_becomes_an_upload() {
     let bundle = Bundle::simple();
-    let harbor = Harbor::with_trouble(|request| {
-        request.target.contains("mount=").then(|| Verdict::status("404 Not Found"))
+    let harbor = Harbor::with_trouble(|request, _| {
+        request.target.contains("mount=").then(|| Verdict::status(404))
     });
     loading(&bundle, &harbor).run().ok().prints("1 image loaded").prints("2 blobs uploaded");
 }
@@ -401,7 +401,7 @@ fn immutable_tags_stay_and_are_named() {
     let bundle = Bundle::everything(86);
     let harbor = Harbor::start();
     loading(&bundle, &harbor).run().ok();
-    let immutable = || ["3.18".to_owned(), "v1".to_owned()].into();
+    let immutable = || vec![Immutable::tags("{3.18,v1}")];
     for name in ["library", "team"] {
         harbor.state().projects.get_mut(name).unwrap().immutable = immutable();
     }
@@ -453,13 +453,13 @@ fn no_two_pushes_wait_for_each_other_without_need() {
 #[test]
 fn the_report_is_a_page_that_needs_nothing_else() {
     let bundle = Bundle::everything(92);
-    let harbor = Harbor::with_trouble(|request| {
+    let harbor = Harbor::with_trouble(|request, _| {
         let refused =
             request.method == "PUT" && request.target.ends_with("/team/odd/manifests/layers");
         let words = "<script>alert(1)</script> & not to my taste";
         let errors =
             serde_json::json!({"errors": [{"code": "MANIFEST_INVALID", "message": words}]});
-        refused.then(|| Verdict::json("400 Bad Request", &errors))
+        refused.then(|| Verdict::json(400, &errors))
     });
     let file = bundle.file("load.html");
     loading(&bundle, &harbor).arg("--report").arg(&file).run().expect(3).prints("17 images loaded");

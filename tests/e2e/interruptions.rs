@@ -9,8 +9,9 @@ use std::time::{Duration, Instant};
 
 use e2e::content::Family;
 use e2e::programs::{Run, load, loader, packer, shell, signal, wait};
+use e2e::shown::whole_tags;
 use e2e::tree::{Tree, digest_of};
-use e2e::{Bundle, Front, Registry, Verdict, skopeo};
+use e2e::{Bundle, Front, Registry, Verdict};
 use tranship_common::Digest;
 
 /// A tree that takes packer a while.
@@ -85,22 +86,6 @@ fn killed_after(
     wait(child).code
 }
 
-/// Every tag that the target has is one of the bundle, and whole.
-fn nothing_half(bundle: &Bundle, target: &Registry) {
-    for (name, digest) in &bundle.tree.tags {
-        if let Some(found) = skopeo::tag_digest(&target.address(), name) {
-            assert_eq!(found, *digest, "{name}");
-            if name == "windows/server:2022" {
-                continue; // its only layer is elsewhere
-            }
-            let place = format!("docker://{}/{name}", target.address());
-            let folder = tempfile::tempdir().unwrap();
-            let copy = format!("dir:{}", folder.path().display());
-            skopeo::skopeo(&["copy", "--all", "--src-tls-verify=false", &place, &copy]).ok();
-        }
-    }
-}
-
 fn three_images() -> Bundle {
     Bundle::of(|root| {
         let mut tree = Tree::new(root, 73);
@@ -119,7 +104,7 @@ fn loader_killed_at_every_request() {
     for requests in 0..target.requests().len() {
         let target = Registry::start();
         assert_eq!(killed_after(requests, "KILL", &bundle, &target), None, "at {requests}");
-        nothing_half(&bundle, &target);
+        let _ = whole_tags(&target, &bundle.tree.tags);
         let before = target.requests().len();
         load(&bundle.path(), &target.url()).run().ok().prints(" 0 failed");
         loader().arg("check").arg(bundle.path()).args(["--to", &target.url()]).run().ok();
@@ -140,7 +125,7 @@ fn loader_killed_at_many_seeded_moments_of_one_load() {
     let mut random = fastrand::Rng::with_seed(75);
     let mut runs = 0;
     while killed_after(random.usize(..60), "KILL", &bundle, &target).is_none() {
-        nothing_half(&bundle, &target);
+        let _ = whole_tags(&target, &bundle.tree.tags);
         runs += 1;
         assert!(runs < 100, "it does not get on");
     }

@@ -16,10 +16,10 @@ fn fault(random: &mut fastrand::Rng) -> Verdict {
     match random.u32(..7) {
         0 => Verdict::CutUp(random.u64(..4000)),
         1 => Verdict::CutDown(random.u64(..300)),
-        2 => Verdict::status("500 Internal Server Error"),
-        3 => Verdict::status("502 Bad Gateway"),
-        4 => Verdict::status("429 Too Many Requests").with_header("Retry-After: 0"),
-        5 => Verdict::status("408 Request Timeout"),
+        2 => Verdict::status(500),
+        3 => Verdict::status(502),
+        4 => Verdict::status(429).with_header("retry-after", "0"),
+        5 => Verdict::status(408),
         _ => Verdict::CutUp(0),
     }
 }
@@ -123,7 +123,7 @@ fn the_registry_says_when_to_come_back() {
         match *refused {
             None => {
                 *refused = Some(Instant::now());
-                Verdict::status("429 Too Many Requests").with_header("Retry-After: 1")
+                Verdict::status(429).with_header("retry-after", "1")
             }
             Some(since) => {
                 if since.elapsed() < Duration::from_secs(1) {
@@ -144,7 +144,7 @@ fn one_image_that_fails_does_not_stop_the_others() {
     let front = Front::start(target.address(), |request| {
         match request.method == "PUT" && request.target.ends_with("/team/odd/manifests/layers") {
             true => Verdict::json(
-                "400 Bad Request",
+                400,
                 &json!({"errors": [{"code": "MANIFEST_INVALID", "message": "not to my taste"}]}),
             ),
             false => Verdict::Forward,
@@ -180,7 +180,7 @@ fn what_is_denied_is_said_once_for_a_repository() {
     let front = Front::start(target.address(), |request| {
         match request.method == "POST" && request.target.starts_with("/v2/alpine/") {
             true => Verdict::json(
-                "403 Forbidden",
+                403,
                 &json!({"errors": [{"code": "DENIED", "message": "requested access is denied"}]}),
             ),
             false => Verdict::Forward,
@@ -201,7 +201,7 @@ fn a_proxy_that_limits_bodies_is_named() {
     let bundle = Bundle::simple();
     let target = Registry::start();
     let front = Front::start(target.address(), |request| match request.method.as_str() {
-        "PUT" => Verdict::status("413 Request Entity Too Large"),
+        "PUT" => Verdict::status(413),
         _ => Verdict::Forward,
     });
     load(&bundle.path(), &front.url()).run().expect(1).says("client_max_body_size");
@@ -238,15 +238,10 @@ fn the_registry_goes_away_in_the_middle() {
 #[test]
 fn what_answers_is_no_registry() {
     let bundle = Bundle::simple();
-    let front = Front::start(String::new(), |_| Verdict::Answer {
-        status: "404 Not Found",
-        headers: "Content-Type: text/html\r\n".into(),
-        body: "<html><title>404 Not Found</title></html>".into(),
-    });
+    let front = Front::start(String::new(), |_| Verdict::page(404, "Not Found"));
     load(&bundle.path(), &front.url()).run().expect(1).says("404 Not Found");
     let redirects = Front::start(String::new(), |_| {
-        Verdict::status("301 Moved Permanently")
-            .with_header("Location: https://elsewhere.example/v2/")
+        Verdict::status(301).with_header("location", "https://elsewhere.example/v2/")
     });
     load(&bundle.path(), &redirects.url()).run().expect(1).says("https://elsewhere.example/v2/");
 }

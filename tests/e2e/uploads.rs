@@ -103,7 +103,7 @@ fn a_mount_that_is_denied_becomes_an_upload() {
         let from_elsewhere = request.target.contains("from=")
             && !request.target.ends_with(&format!("from={}", to.replace('/', "%2F")));
         match from_elsewhere {
-            true => Verdict::status("403 Forbidden"),
+            true => Verdict::status(403),
             false => Verdict::Forward,
         }
     });

@@ -1,42 +1,42 @@
 //! A front: an HTTP server before a registry, that forwards what it is told to forward and
 //! otherwise misbehaves as it is told.
 //!
-//! Each request has its connection to itself, which keeps the front small: a body is copied by its
-//! Content-Length, an answer until its end.
+//! It keeps connections open between requests, as a proxy does, until it is told to close them.
 
-use std::io::{self, BufRead, BufReader, Read, Write};
-use std::net::{Shutdown, TcpListener, TcpStream};
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Arc, Mutex};
-use std::thread;
+use std::net::TcpListener;
+use std::sync::{Arc, OnceLock};
 
-/// The head of a request.
+use hyper::HeaderMap;
+use hyper::header::{HeaderName, HeaderValue};
+use tokio::runtime::Runtime;
+use tokio::task::JoinHandle;
+
+use crate::tls::Certificates;
+
+mod serve;
+mod wire;
+
+/// A request, as far as it is looked at.
 #[derive(Debug, Clone)]
 pub struct Request {
     /// Counted from 0.
     pub number: u64,
     /// `GET`, `PUT` and so on.
     pub method: String,
-    /// Path and query.
+    /// Path and query; the whole address where the front is used as a proxy.
     pub target: String,
-    /// The header lines, without their ends.
-    pub headers: Vec<String>,
+    /// The headers.
+    pub headers: HeaderMap,
     /// The body, except that of a blob's upload, which passes through.
     pub body: Vec<u8>,
 }
 
 /// The head of an answer that is passed back.
-#[derive(Debug, Clone)]
-pub struct Answer {
-    /// As 201.
-    pub status: u16,
-    /// The status line and the header lines, without their ends.
-    pub lines: Vec<String>,
-}
+pub type Answer = hyper::http::response::Parts;
 
 /// Who decides what becomes of requests.
 pub trait Judge: Send + Sync + 'static {
-    /// What to do with a request, which may be changed before it is passed on.
+    /// What to do with a request, which may be changed before it is passed on. It may block.
     fn judge(&self, request: &mut Request) -> Verdict;
     /// Sees the answer to a request that was passed on, and may change its head.
     fn answered(&self, _request: &Request, _answer: &mut Answer) {}
@@ -56,10 +56,7 @@ impl Request {
     /// The value of a header.
     #[must_use]
     pub fn header(&self, name: &str) -> Option<&str> {
-        self.headers.iter().find_map(|line| {
-            let (key, value) = line.split_once(':')?;
-            key.eq_ignore_ascii_case(name).then(|| value.trim())
-        })
+        self.headers.get(name)?.to_str().ok()
     }
 
     /// Size of the body in bytes, as the request announces it.
@@ -74,12 +71,14 @@ impl Request {
 pub enum Verdict {
     /// Pass it on, and its answer back.
     Forward,
+    /// The same, then close the connection without a word, as servers do with idle ones.
+    ForwardAndClose,
     /// Answer it, after its body was read.
     Answer {
-        /// As `503 Service Unavailable`.
-        status: &'static str,
-        /// Header lines, each with its end.
-        headers: String,
+        /// As 503.
+        status: u16,
+        /// Headers.
+        headers: HeaderMap,
         /// The body.
         body: String,
     },
@@ -87,53 +86,74 @@ pub enum Verdict {
     CutUp(u64),
     /// Pass it on whole, and this much of the answer back (bytes), then close.
     CutDown(u64),
-    /// Answer it at once, without reading its body, and close.
-    AnswerEarly {
-        /// As `502 Bad Gateway`.
-        status: &'static str,
-    },
+    /// Answer it at once with a page of this status, without reading its body, and close.
+    AnswerEarly(u16),
     /// Never answer.
     Stall,
+    /// Close all connections, and so many of the next ones at once, as a server does that starts
+    /// anew.
+    Restart(usize),
 }
 
 impl Verdict {
     /// An answer with a status and nothing else.
     #[must_use]
-    pub fn status(status: &'static str) -> Self {
-        Self::Answer { status, headers: String::new(), body: String::new() }
+    pub fn status(status: u16) -> Self {
+        Self::Answer { status, headers: HeaderMap::new(), body: String::new() }
     }
 
     /// An answer with a JSON body.
     #[must_use]
-    pub fn json(status: &'static str, body: &serde_json::Value) -> Self {
-        let headers = "Content-Type: application/json\r\n".into();
-        Self::Answer { status, headers, body: body.to_string() }
+    pub fn json(status: u16, body: &serde_json::Value) -> Self {
+        Self::text(status, "application/json; charset=utf-8", body.to_string())
     }
 
-    /// The answer with one more header line.
+    /// An answer with an error envelope, as registries give it.
     #[must_use]
-    pub fn with_header(mut self, line: &str) -> Self {
+    pub fn error(status: u16, code: &str, message: &str) -> Self {
+        Self::json(status, &serde_json::json!({"errors": [{"code": code, "message": message}]}))
+    }
+
+    /// An answer with a page, as proxies give it.
+    #[must_use]
+    pub fn page(status: u16, title: &str) -> Self {
+        let body = format!("<html><head><title>{status} {title}</title></head></html>\r\n");
+        Self::text(status, "text/html", body)
+    }
+
+    /// An answer with a body of this type.
+    #[must_use]
+    pub fn text(status: u16, content_type: &'static str, body: String) -> Self {
+        let headers = HeaderMap::new();
+        Self::Answer { status, headers, body }.with_header("content-type", content_type)
+    }
+
+    /// The answer with one more header.
+    ///
+    /// # Panics
+    /// When `value` is no value of a header.
+    #[must_use]
+    pub fn with_header(mut self, name: &'static str, value: &str) -> Self {
         if let Self::Answer { headers, .. } = &mut self {
-            *headers += line;
-            *headers += "\r\n";
+            let value = HeaderValue::from_str(value).expect("a legal value");
+            headers.insert(HeaderName::from_static(name), value);
         }
         self
     }
 }
 
-/// A running front.
+/// A running front. It ends, with all its connections, when it is dropped.
 #[derive(Debug)]
 pub struct Front {
-    port: u16,
-    stopped: Arc<AtomicBool>,
-    requests: Arc<Mutex<Vec<Request>>>,
+    url: String,
+    server: Arc<serve::Server>,
+    task: JoinHandle<()>,
 }
 
-struct Shared {
-    upstream: String,
-    judge: Arc<dyn Judge>,
-    count: AtomicU64,
-    requests: Arc<Mutex<Vec<Request>>>,
+/// What all fronts run on.
+fn runtime() -> &'static Runtime {
+    static RUNTIME: OnceLock<Runtime> = OnceLock::new();
+    RUNTIME.get_or_init(|| Runtime::new().expect("threads can be started"))
 }
 
 impl Front {
@@ -150,178 +170,44 @@ impl Front {
         upstream: String,
         judge: impl Fn(&mut Request) -> Verdict + Send + Sync + 'static,
     ) -> Self {
-        Self::with(upstream, Arc::new(Rewriting(judge)))
+        Self::with(upstream, Arc::new(Rewriting(judge)), None)
     }
 
-    /// Starts a front with a judge that sees answers too.
+    /// Starts a front with a judge that sees answers too; with certificates it speaks TLS.
+    ///
+    /// # Panics
+    /// When no port of this machine can be had.
     #[must_use]
-    pub fn with(upstream: String, judge: Arc<dyn Judge>) -> Self {
+    pub fn with(
+        upstream: String,
+        judge: Arc<dyn Judge>,
+        certificates: Option<&Certificates>,
+    ) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").expect("a port of this machine");
-        let port = listener.local_addr().expect("it has an address").port();
-        let requests = Arc::new(Mutex::new(Vec::new()));
-        let stopped = Arc::new(AtomicBool::new(false));
-        let shared = Arc::new(Shared {
-            upstream,
-            judge,
-            count: AtomicU64::new(0),
-            requests: Arc::clone(&requests),
-        });
-        let stop = Arc::clone(&stopped);
-        thread::spawn(move || {
-            for client in listener.incoming().flatten() {
-                if stop.load(Ordering::Relaxed) {
-                    return;
-                }
-                let shared = Arc::clone(&shared);
-                // A connection that breaks is what a front is for.
-                thread::spawn(move || drop(shared.serve(client)));
-            }
-        });
-        Self { port, stopped, requests }
+        listener.set_nonblocking(true).expect("it can be");
+        let address = listener.local_addr().expect("it has an address");
+        let scheme = if certificates.is_some() { "https" } else { "http" };
+        let server = Arc::new(serve::Server::new(upstream, judge));
+        let tls = certificates.map(Certificates::acceptor);
+        let task = runtime().spawn(Arc::clone(&server).accept(listener, tls));
+        Self { url: format!("{scheme}://{address}"), server, task }
     }
 
-    /// `http://127.0.0.1:PORT`.
+    /// `http://127.0.0.1:PORT`, or `https://`.
     #[must_use]
     pub fn url(&self) -> String {
-        format!("http://127.0.0.1:{}", self.port)
+        self.url.clone()
     }
 
     /// The requests that have come in.
     #[must_use]
     pub fn requests(&self) -> Vec<Request> {
-        self.requests.lock().expect("no panic while it was held").clone()
+        self.server.requests()
     }
 }
 
 impl Drop for Front {
     fn drop(&mut self) {
-        self.stopped.store(true, Ordering::Relaxed);
-        // Wakes the thread that accepts.
-        drop(TcpStream::connect(("127.0.0.1", self.port)));
-    }
-}
-
-impl Shared {
-    fn serve(&self, client: TcpStream) -> io::Result<()> {
-        let mut reader = BufReader::new(client.try_clone()?);
-        let Some(mut request) = self.head(&mut reader)? else { return Ok(()) };
-        let mut length = request.content_length();
-        if !request.target.contains("/blobs/uploads/") {
-            reader.by_ref().take(length).read_to_end(&mut request.body)?;
-            length = 0;
-        }
-        self.requests.lock().expect("no panic while it was held").push(request.clone());
-        let verdict = self.judge.judge(&mut request);
-        let result = self.carry_out(verdict, &request, length, reader, &client);
-        self.judge.done(&request);
-        result
-    }
-
-    fn carry_out(
-        &self,
-        verdict: Verdict,
-        request: &Request,
-        length: u64,
-        mut reader: BufReader<TcpStream>,
-        client: &TcpStream,
-    ) -> io::Result<()> {
-        let mut client = client;
-        match verdict {
-            Verdict::Forward => {
-                let mut body = reader.take(length);
-                let upstream = self.forward(request, &mut body)?;
-                if body.limit() > 0 {
-                    // The client has gone away in the middle; nobody waits for an answer.
-                    return upstream.shutdown(Shutdown::Both);
-                }
-                let mut upstream = BufReader::new(upstream);
-                let lines = head_lines(&mut upstream)?;
-                let status = lines.first().and_then(|line| line.split(' ').nth(1)?.parse().ok());
-                let mut answer = Answer { status: status.unwrap_or(0), lines };
-                self.judge.answered(request, &mut answer);
-                client.write_all((answer.lines.join("\r\n") + "\r\n\r\n").as_bytes())?;
-                io::copy(&mut upstream, &mut client)?;
-            }
-            Verdict::AnswerEarly { status } => {
-                let page = format!("<html><head><title>{status}</title></head></html>");
-                write!(
-                    client,
-                    "HTTP/1.1 {status}\r\nContent-Length: {}\r\nConnection: close\r\n\r\n{page}",
-                    page.len()
-                )?;
-                client.shutdown(Shutdown::Both)?;
-            }
-            Verdict::Answer { status, headers, body } => {
-                io::copy(&mut reader.take(length), &mut io::sink())?;
-                let length = body.len();
-                let body = if request.method == "HEAD" { String::new() } else { body };
-                write!(
-                    client,
-                    "HTTP/1.1 {status}\r\n{headers}Content-Length: {length}\r\nConnection: close\r\n\r\n{body}"
-                )?;
-            }
-            Verdict::CutUp(bytes) => {
-                let upstream = self.forward(request, &mut reader.take(bytes.min(length)))?;
-                upstream.shutdown(Shutdown::Both)?;
-                client.shutdown(Shutdown::Both)?;
-            }
-            Verdict::CutDown(bytes) => {
-                let upstream = self.forward(request, &mut reader.take(length))?;
-                io::copy(&mut upstream.take(bytes), &mut client)?;
-                client.shutdown(Shutdown::Both)?;
-            }
-            Verdict::Stall => {
-                // Until the client goes away.
-                io::copy(&mut reader, &mut io::sink())?;
-            }
-        }
-        Ok(())
-    }
-
-    /// Reads the head of a request; `None` at the end of the connection.
-    fn head(&self, reader: &mut impl BufRead) -> io::Result<Option<Request>> {
-        let mut lines = head_lines(reader)?;
-        if lines.is_empty() {
-            return Ok(None);
-        }
-        let first = lines.remove(0);
-        let mut words = first.split(' ').map(str::to_owned);
-        let (Some(method), Some(target)) = (words.next(), words.next()) else { return Ok(None) };
-        let number = self.count.fetch_add(1, Ordering::Relaxed);
-        Ok(Some(Request { number, method, target, headers: lines, body: Vec::new() }))
-    }
-
-    /// Sends a request on and returns the connection on which the answer comes.
-    fn forward(&self, request: &Request, body: &mut dyn Read) -> io::Result<TcpStream> {
-        let mut upstream = TcpStream::connect(&self.upstream)?;
-        write!(
-            upstream,
-            "{} {} HTTP/1.1\r\nConnection: close\r\n",
-            request.method, request.target
-        )?;
-        for line in &request.headers {
-            if !line.to_lowercase().starts_with("connection:") {
-                write!(upstream, "{line}\r\n")?;
-            }
-        }
-        upstream.write_all(b"\r\n")?;
-        upstream.write_all(&request.body)?;
-        io::copy(body, &mut upstream)?;
-        Ok(upstream)
-    }
-}
-
-/// The lines of a head, up to the empty one; none at the end of the connection.
-fn head_lines(reader: &mut impl BufRead) -> io::Result<Vec<String>> {
-    let mut lines = Vec::new();
-    loop {
-        let mut line = String::new();
-        if reader.read_line(&mut line)? == 0 {
-            return Ok(Vec::new());
-        }
-        match line.trim_end() {
-            "" => return Ok(lines),
-            line => lines.push(line.to_owned()),
-        }
+        self.task.abort();
     }
 }

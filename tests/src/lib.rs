@@ -7,6 +7,7 @@ pub mod front;
 pub mod harbor;
 pub mod programs;
 pub mod registry;
+pub mod shown;
 pub mod skopeo;
 pub mod tls;
 pub mod tree;

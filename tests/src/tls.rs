@@ -2,9 +2,15 @@
 
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
-use rcgen::{BasicConstraints, CertificateParams, IsCa, Issuer, KeyPair};
+use rcgen::{BasicConstraints, CertificateParams, IsCa, Issuer, KeyPair, date_time_ymd};
 use tempfile::TempDir;
+use tokio_rustls::TlsAcceptor;
+use tokio_rustls::rustls::ServerConfig;
+use tokio_rustls::rustls::crypto::ring;
+use tokio_rustls::rustls::pki_types::pem::PemObject;
+use tokio_rustls::rustls::pki_types::{CertificateDer, PrivateKeyDer};
 
 /// `ca.pem`, `server.pem`, `server.key`, `client.pem` and `client.key` in a folder.
 #[derive(Debug)]
@@ -20,6 +26,15 @@ impl Certificates {
     /// Makes an authority and has it sign certificates for 127.0.0.1 and for a client.
     #[must_use]
     pub fn new() -> Self {
+        Self::for_server("127.0.0.1", 2099)
+    }
+
+    /// The same, with a name of the server and the year in which its certificate ends.
+    ///
+    /// # Panics
+    /// When the files cannot be written.
+    #[must_use]
+    pub fn for_server(name: &str, last_year: i32) -> Self {
         let folder = tempfile::tempdir().expect("a temporary folder");
         let mut authority = CertificateParams::new(Vec::new()).expect("no names");
         authority.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
@@ -27,9 +42,11 @@ impl Certificates {
         let certificate = authority.self_signed(&authority_key).expect("it signs itself");
         fs::write(folder.path().join("ca.pem"), certificate.pem()).expect("it can be written");
         let issuer = Issuer::new(authority, authority_key);
-        for (name, subject) in [("server", "127.0.0.1"), ("client", "client.example")] {
+        for (name, subject) in [("server", name), ("client", "client.example")] {
             let key = KeyPair::generate().expect("a key");
-            let params = CertificateParams::new(vec![subject.to_owned()]).expect("a legal name");
+            let mut params =
+                CertificateParams::new(vec![subject.to_owned()]).expect("a legal name");
+            params.not_after = date_time_ymd(last_year, 1, 1);
             let signed = params.signed_by(&key, &issuer).expect("it is signed");
             let write = |ending: &str, text: String| {
                 fs::write(folder.path().join(format!("{name}.{ending}")), text)
@@ -39,6 +56,22 @@ impl Certificates {
             write("key", key.serialize_pem());
         }
         Self(folder)
+    }
+
+    /// What a server of ours shows.
+    ///
+    /// # Panics
+    /// When the files are damaged.
+    pub(crate) fn acceptor(&self) -> TlsAcceptor {
+        let certificate = CertificateDer::from_pem_file(self.file("server.pem")).expect("one");
+        let key = PrivateKeyDer::from_pem_file(self.file("server.key")).expect("its key");
+        let config = ServerConfig::builder_with_provider(Arc::new(ring::default_provider()))
+            .with_safe_default_protocol_versions()
+            .expect("TLS 1.2 and 1.3")
+            .with_no_client_auth()
+            .with_single_cert(vec![certificate], key)
+            .expect("the key is the certificate's");
+        TlsAcceptor::from(Arc::new(config))
     }
 
     /// The folder.

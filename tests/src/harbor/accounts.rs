@@ -1,16 +1,17 @@
 //! Accounts, passwords, tokens and rights, with Harbor's peculiarities.
 
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use base64::Engine;
 use base64::prelude::BASE64_STANDARD;
 use serde_json::json;
 
-use super::{State, Subject, error};
+use super::images::Subject;
+use super::{State, parameter};
 use crate::front::{Request, Verdict};
 
-/// So long a wrong password locks a user's name.
-const LOCK: Duration = Duration::from_millis(1500);
+/// A token grows by so much for each repository that it names (bytes).
+const TOKEN_SCOPE: usize = 100;
 
 /// What an account is.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -21,8 +22,28 @@ pub enum Kind {
     User(Vec<String>),
     /// A robot that may push into all projects.
     SystemRobot,
+    /// The same, that may also read projects, their artifacts and their rules.
+    ReadingRobot,
+    /// A robot with the system permission to create projects, which costs it all others.
+    CreatingRobot,
     /// A robot that may push into one project.
     ProjectRobot(String),
+}
+
+impl Kind {
+    /// Whether it is a robot.
+    pub(super) fn is_robot(&self) -> bool {
+        !matches!(self, Self::Administrator | Self::User(_))
+    }
+
+    /// Whether it is shown what is in projects.
+    pub(super) fn may_look_at(&self, project: &str) -> bool {
+        match self {
+            Self::Administrator | Self::ReadingRobot => true,
+            Self::User(projects) => projects.iter().any(|named| named == project),
+            Self::SystemRobot | Self::CreatingRobot | Self::ProjectRobot(_) => false,
+        }
+    }
 }
 
 /// Somebody who can log in.
@@ -78,8 +99,8 @@ impl Login {
         let is_public = state.projects.get(project).is_some_and(|project| project.public);
         match kind {
             _ if !push && is_public => true,
-            None => false,
-            Some(Kind::Administrator | Kind::SystemRobot) => true,
+            None | Some(Kind::CreatingRobot) => false,
+            Some(Kind::Administrator | Kind::SystemRobot | Kind::ReadingRobot) => true,
             Some(Kind::User(projects)) => projects.iter().any(|named| named == project),
             Some(Kind::ProjectRobot(named)) => named == project,
         }
@@ -87,18 +108,25 @@ impl Login {
 }
 
 impl State {
-    /// Who sent a request, or the refusal of a wrong password.
+    /// All tokens that were given out are too old.
+    pub fn expire_tokens(&mut self) {
+        self.tokens.clear();
+    }
+
+    /// Who sent a request, or the refusal of a wrong password. A token that is not known, or too
+    /// old, counts as none.
     pub(super) fn login(&mut self, request: &Request) -> Result<Login, Verdict> {
         let refused = || {
-            error("401 Unauthorized", "UNAUTHORIZED", "unauthorized: unauthorized")
-                .with_header("Www-Authenticate: Basic realm=\"harbor\"")
+            Verdict::error(401, "UNAUTHORIZED", "unauthorized: unauthorized")
+                .with_header("www-authenticate", "Basic realm=\"harbor\"")
         };
         let Some(header) = request.header("authorization") else { return Ok(Login::Anonymous) };
         if let Some(token) = header.strip_prefix("Bearer ") {
-            // A token is not accepted on the API, and one that has expired nowhere.
+            if request.target.starts_with("/api/") {
+                return Err(refused());
+            }
             let token = self.tokens.get(token).filter(|token| token.expires > Instant::now());
-            let is_api = request.target.starts_with("/api/");
-            return token.filter(|_| !is_api).cloned().map(Login::Token).ok_or_else(refused);
+            return Ok(token.cloned().map_or(Login::Anonymous, Login::Token));
         }
         let decoded =
             header.strip_prefix("Basic ").and_then(|text| BASE64_STANDARD.decode(text).ok());
@@ -114,7 +142,8 @@ impl State {
                 Ok(Login::Account(account.kind.clone()))
             }
             _ => {
-                self.locked.insert(name.to_owned(), now + LOCK);
+                self.wrong_passwords += 1;
+                self.locked.insert(name.to_owned(), now + self.lock);
                 Err(refused())
             }
         }
@@ -126,27 +155,35 @@ impl State {
             (Some(_), _) => "Basic realm=\"harbor\"".to_owned(),
             (None, subject) => {
                 let scope = subject.map_or(String::new(), |subject| {
-                    format!(",scope=\"repository:{}:pull,push\"", subject.repository)
+                    let from = parameter(&request.target, "from")
+                        .map_or(String::new(), |from| format!(" repository:{from}:pull"));
+                    format!(",scope=\"repository:{}:pull,push{from}\"", subject.repository)
                 });
-                format!(
-                    "Bearer realm=\"{}/service/token\",service=\"harbor-registry\"{scope}",
-                    request
-                        .header("host")
-                        .map_or_else(|| self.external_url.clone(), |host| format!("http://{host}"))
-                )
+                let here = request.header("host").map(|host| {
+                    let scheme = self.external_url.split("://").next().unwrap_or("http");
+                    format!("{scheme}://{host}")
+                });
+                let here = here.unwrap_or_else(|| self.external_url.clone());
+                format!("Bearer realm=\"{here}/service/token\",service=\"harbor-registry\"{scope}")
             }
         };
-        error("401 Unauthorized", "UNAUTHORIZED", "unauthorized: unauthorized")
-            .with_header(&format!("Www-Authenticate: {asked}"))
+        Verdict::error(401, "UNAUTHORIZED", "unauthorized: unauthorized")
+            .with_header("www-authenticate", &asked)
+            .with_header("docker-distribution-api-version", "registry/2.0")
     }
 
     /// The token endpoint: a wrong password is told only where no repository is asked for.
     pub(super) fn token(&mut self, request: &Request) -> Verdict {
         if request.method != "GET" {
-            return Verdict::status("405 Method Not Allowed");
+            return Verdict::text(405, "text/plain", "Method Not Allowed".into());
         }
-        if super::parameter(&request.target, "service").as_deref() != Some("harbor-registry") {
-            return Verdict::status("400 Bad Request");
+        let service = parameter(&request.target, "service").unwrap_or_default();
+        if service != "harbor-registry" {
+            return Verdict::text(
+                400,
+                "text/plain",
+                format!("Unable to handle service: {service}"),
+            );
         }
         let decoded = request.target.replace("%3A", ":").replace("%2F", "/");
         let repositories: Vec<String> = decoded
@@ -163,10 +200,11 @@ impl State {
         let exists = |name: &String| {
             name.split('/').next().is_some_and(|project| self.projects.contains_key(project))
         };
-        let repositories = repositories.into_iter().filter(exists).collect();
-        let value = format!("token-{}", request.number);
-        let expires = Instant::now() + Duration::from_secs(1800);
+        let repositories: Vec<String> = repositories.into_iter().filter(exists).collect();
+        let value = format!("{:0<1$}", request.number, 300 + TOKEN_SCOPE * repositories.len());
+        let expires = Instant::now() + self.token_lifetime;
         self.tokens.insert(value.clone(), Token { account, repositories, expires });
-        Verdict::json("200 OK", &json!({"token": value, "access_token": "", "expires_in": 1800}))
+        let seconds = self.token_lifetime.as_secs();
+        Verdict::json(200, &json!({"token": value, "access_token": "", "expires_in": seconds}))
     }
 }

@@ -3,8 +3,11 @@
 use serde_json::{Value, json};
 
 use super::accounts::{Kind, Login};
-use super::{Project, State, error, text};
+use super::{Project, State, images, parameter};
 use crate::front::{Request, Verdict};
+
+/// A project may hold no more (bytes): 1024 TiB.
+const MOST: i64 = 1 << 50;
 
 impl State {
     pub(super) fn api(&mut self, request: &Request) -> Verdict {
@@ -15,133 +18,170 @@ impl State {
             Err(refusal) => return refusal,
         };
         let path = request.target.strip_prefix("/api/v2.0/").unwrap_or_default();
-        let (path, _) = path.split_once('?').unwrap_or((path, ""));
+        let path = path.split('?').next().unwrap_or_default();
         let kind = match &login {
             Login::Account(kind) => kind.clone(),
             _ if path == "systeminfo" => {
-                return Verdict::json("200 OK", &json!({"harbor_version": "v2.9.5-double"}));
+                return Verdict::json(200, &json!({"harbor_version": "v2.9.5-double"}));
             }
-            _ => return error("401 Unauthorized", "UNAUTHORIZED", "unauthorized"),
+            _ => return Verdict::error(401, "UNAUTHORIZED", "unauthorized"),
         };
-        let is_robot = matches!(kind, Kind::SystemRobot | Kind::ProjectRobot(_));
-        let forbidden = || error("403 Forbidden", "FORBIDDEN", "forbidden");
         match (request.method.as_str(), path) {
-            ("GET", "ping") => Verdict::status("200 OK"),
-            ("GET", "systeminfo") => {
-                let restriction = if self.admin_only { "adminonly" } else { "everyone" };
-                Verdict::json(
-                    "200 OK",
-                    &json!({
-                        "harbor_version": "v2.9.5-double",
-                        "read_only": self.read_only,
-                        "project_creation_restriction": restriction,
-                    }),
-                )
-            }
-            ("GET", "users/current") if is_robot => error(
-                "412 Precondition Failed",
+            ("GET", "systeminfo") => self.system_info(),
+            ("GET", "users/current") if kind.is_robot() => Verdict::error(
+                412,
                 "PRECONDITION",
                 "get current user not available for security context: robot",
             ),
             ("GET", "users/current") => {
-                let flag = kind == Kind::Administrator;
-                Verdict::json("200 OK", &json!({"sysadmin_flag": flag}))
+                Verdict::json(200, &json!({"sysadmin_flag": kind == Kind::Administrator}))
             }
             ("HEAD", "projects") => {
-                let name = super::parameter(&request.target, "project_name").unwrap_or_default();
-                match self.projects.contains_key(&name) {
-                    true => Verdict::status("200 OK"),
-                    false => Verdict::status("404 Not Found"),
-                }
+                let name = parameter(&request.target, "project_name").unwrap_or_default();
+                Verdict::status(if self.projects.contains_key(&name) { 200 } else { 404 })
             }
             ("POST", "projects") => self.create_project(request, &kind),
-            ("GET", _) => {
-                let Some(rest) = path.strip_prefix("projects/") else { return forbidden() };
-                let (name, rest) = rest.split_once('/').unwrap_or((rest, ""));
-                if is_robot {
-                    return forbidden();
-                }
-                let Some(project) = self.projects.get(name) else { return forbidden() };
-                match rest.strip_prefix("repositories/") {
-                    None if rest == "summary" => Verdict::json("200 OK", &project.summary()),
-                    Some(rest) => project.artifacts(name, rest),
-                    None => Verdict::status("404 Not Found"),
-                }
-            }
+            ("GET", _) => self.look_at(request, path, &kind),
             _ => forbidden(),
         }
     }
 
+    fn system_info(&self) -> Verdict {
+        let restriction = if self.admin_only { "adminonly" } else { "everyone" };
+        Verdict::json(
+            200,
+            &json!({
+                "harbor_version": "v2.9.5-double",
+                "auth_mode": "db_auth",
+                "external_url": self.external_url,
+                "read_only": self.read_only,
+                "project_creation_restriction": restriction,
+            }),
+        )
+    }
+
+    /// What is in a project.
+    fn look_at(&self, request: &Request, path: &str, kind: &Kind) -> Verdict {
+        let Some(rest) = path.strip_prefix("projects/") else { return forbidden() };
+        let (name, rest) = rest.split_once('/').unwrap_or((rest, ""));
+        // A number is that of a project, unless it is said to be a name.
+        let by_name = request.header("x-is-resource-name") == Some("true");
+        let number = name.parse::<usize>().ok().filter(|_| !by_name);
+        let name = match number {
+            Some(number) => match self.projects.keys().nth(number.saturating_sub(1)) {
+                Some(name) => name,
+                None => return Verdict::error(404, "NOT_FOUND", "project not found"),
+            },
+            None => name,
+        };
+        if !kind.may_look_at(name) {
+            return forbidden();
+        }
+        let Some(project) = self.projects.get(name) else { return forbidden() };
+        match rest {
+            "summary" => Verdict::json(200, &project.summary(self.quotas_off)),
+            "immutabletagrules" => {
+                let rules = project.immutable.iter().map(super::Immutable::shown).collect();
+                page(request, rules)
+            }
+            _ => match rest.strip_prefix("repositories/") {
+                Some(rest) => artifacts(request, project, name, rest),
+                None => Verdict::status(404),
+            },
+        }
+    }
+
     fn create_project(&mut self, request: &Request, kind: &Kind) -> Verdict {
-        let Ok(body) = serde_json::from_slice::<Value>(&request.body) else {
-            return error(
-                "422 Unprocessable Entity",
-                "UNPROCESSABLE_ENTITY",
-                "parsing body failed",
-            );
+        let is_json = request
+            .header("content-type")
+            .is_some_and(|content_type| content_type.starts_with("application/json"));
+        let body = serde_json::from_slice::<Value>(&request.body).ok().filter(|_| is_json);
+        let Some(body) = body else {
+            return Verdict::error(422, "UNPROCESSABLE_ENTITY", "parsing body failed");
         };
-        let name = text(&body, "project_name");
         if self.read_only {
-            let words = "The system is in read only mode. Any modification is prohibited.";
-            return error("403 Forbidden", "DENIED", words);
+            return images::read_only();
         }
-        if matches!(kind, Kind::ProjectRobot(_)) {
-            let words = "Only system level robot can create project";
-            return error("403 Forbidden", "FORBIDDEN", words);
+        match kind {
+            Kind::ProjectRobot(_) => {
+                let words = "Only system level robot can create project";
+                return Verdict::error(403, "FORBIDDEN", words);
+            }
+            Kind::Administrator | Kind::CreatingRobot => {}
+            _ if self.admin_only => {
+                return Verdict::error(403, "FORBIDDEN", "Only system admin can create project");
+            }
+            _ => {}
         }
-        if self.admin_only && *kind != Kind::Administrator {
-            return error("403 Forbidden", "FORBIDDEN", "Only system admin can create project");
+        let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
+        let name = text(&body["project_name"]);
+        if name.len() > 255 {
+            return Verdict::error(422, "UNPROCESSABLE_ENTITY", "project_name is too long");
         }
-        if !is_legal(name) {
+        if name.is_empty() {
+            let words = "Project name  is illegal in length. (greater than 255 or less than 1)";
+            return Verdict::error(400, "BAD_REQUEST", words);
+        }
+        if !is_legal(&name) {
             let words = "project name is not in lower case or contains illegal characters";
-            return error("400 Bad Request", "BAD_REQUEST", words);
+            return Verdict::error(400, "BAD_REQUEST", words);
         }
-        if self.projects.contains_key(name) {
+        if self.projects.contains_key(&name) {
             let words = format!("The project named {name} already exists");
-            return error("409 Conflict", "CONFLICT", &words);
+            return Verdict::error(409, "CONFLICT", &words);
         }
-        let project = Project {
-            public: text(&body["metadata"], "public") == "true",
-            limit: body["storage_limit"].as_u64().filter(|limit| *limit > 0),
-            ..Project::default()
-        };
-        self.projects.insert(name.to_owned(), project);
-        Verdict::status("201 Created").with_header("Location: /api/v2.0/projects/2")
+        let limit = body["storage_limit"].as_i64().unwrap_or(0);
+        if !(-1..=MOST).contains(&limit) {
+            return Verdict::error(
+                400,
+                "BAD_REQUEST",
+                "invalid non-positive value for quota limit",
+            );
+        }
+        // Others are not asked how much they want.
+        let may_limit = matches!(kind, Kind::Administrator | Kind::CreatingRobot);
+        let mut project = Project::default();
+        project.public = text(&body["metadata"]["public"]) == "true";
+        project.limit = u64::try_from(limit).ok().filter(|limit| *limit > 0 && may_limit);
+        self.projects.insert(name, project);
+        Verdict::status(201).with_header("location", "/api/v2.0/projects/2")
     }
 }
 
-impl Project {
-    fn summary(&self) -> Value {
-        let hard = self.limit.map_or(json!(-1), |limit| json!(limit));
-        json!({"quota": {"hard": {"storage": hard}, "used": {"storage": self.used()}}})
-    }
+fn forbidden() -> Verdict {
+    Verdict::error(403, "FORBIDDEN", "forbidden")
+}
 
-    /// `REPOSITORY/artifacts`, or `REPOSITORY/artifacts/TAG`; nested names are encoded twice.
-    fn artifacts(&self, project: &str, rest: &str) -> Verdict {
-        let Some((repository, reference)) = rest.split_once("/artifacts") else {
-            return Verdict::status("404 Not Found");
-        };
-        if repository.contains('/') || repository.contains("%2F") {
-            return Verdict::status("404 Not Found");
-        }
-        let name = format!("{project}/{}", repository.replace("%252F", "/"));
-        let prefix = format!("{name}:");
-        let tags = self
-            .tags
-            .iter()
-            .filter_map(|(image, digest)| image.strip_prefix(&prefix).map(|tag| (tag, digest)));
-        if let Some(tag) = reference.strip_prefix('/') {
-            return match tags.into_iter().find(|(have, _)| *have == tag) {
-                Some((_, digest)) => Verdict::json("200 OK", &json!({"digest": digest})),
-                None => error("404 Not Found", "NOT_FOUND", "artifact not found"),
-            };
-        }
-        // Signatures are accessories, which are in no list.
-        let listed: Vec<Value> = tags
-            .filter(|(tag, _)| !tag.ends_with(".sig"))
-            .map(|(tag, digest)| json!({"digest": digest, "tags": [{"name": tag}]}))
-            .collect();
-        Verdict::json("200 OK", &json!(listed))
+/// A page of a list.
+fn page(request: &Request, all: Vec<Value>) -> Verdict {
+    let number = |name: &str, otherwise| {
+        parameter(&request.target, name).and_then(|text| text.parse().ok()).unwrap_or(otherwise)
+    };
+    let (page, size): (usize, usize) = (number("page", 1), number("page_size", 10));
+    if size > 100 {
+        let words = "page_size in query should be less than or equal to 100";
+        return Verdict::error(422, "UNPROCESSABLE_ENTITY", words);
+    }
+    let count = all.len().to_string();
+    let listed: Vec<Value> = all.into_iter().skip((page - 1) * size).take(size).collect();
+    Verdict::json(200, &json!(listed)).with_header("x-total-count", &count)
+}
+
+/// `REPOSITORY/artifacts`, or `REPOSITORY/artifacts/REFERENCE`; nested names are encoded twice.
+fn artifacts(request: &Request, project: &Project, name: &str, rest: &str) -> Verdict {
+    let Some((repository, reference)) = rest.split_once("/artifacts") else {
+        return Verdict::status(404);
+    };
+    if repository.contains('/') || repository.contains("%2F") {
+        return Verdict::status(404);
+    }
+    let repository = format!("{name}/{}", repository.replace("%252F", "/"));
+    match reference.strip_prefix('/') {
+        None => page(request, project.artifacts(&repository)),
+        Some(reference) => match project.artifact(&repository, reference) {
+            Some(digest) => Verdict::json(200, &json!({"digest": digest})),
+            None => Verdict::error(404, "NOT_FOUND", "artifact not found"),
+        },
     }
 }
 

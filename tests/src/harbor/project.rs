@@ -1,0 +1,217 @@
+//! A project: what it holds and what it may hold.
+
+use std::collections::{BTreeMap, HashMap};
+
+use serde_json::{Value, json};
+
+/// Tags that never change once they are set. Patterns as `v*`, `**` or `{1.0,1.1}`.
+#[derive(Debug, Clone)]
+pub struct Immutable {
+    /// Repositories, without the project's name.
+    pub repositories: String,
+    /// Their tags.
+    pub tags: String,
+    /// The rule is switched off.
+    pub disabled: bool,
+}
+
+impl Immutable {
+    /// These tags of all repositories.
+    #[must_use]
+    pub fn tags(pattern: &str) -> Self {
+        Self { repositories: "**".into(), tags: pattern.into(), disabled: false }
+    }
+
+    /// The rule as Harbor's API shows it.
+    pub(super) fn shown(&self) -> Value {
+        let selector = |decoration: &str, pattern: &str| json!([{"kind": "doublestar", "decoration": decoration, "pattern": pattern}]);
+        json!({
+            "id": 1,
+            "disabled": self.disabled,
+            "action": "immutable",
+            "template": "immutable_template",
+            "scope_selectors": {"repository": selector("repoMatches", &self.repositories)},
+            "tag_selectors": selector("matches", &self.tags),
+        })
+    }
+}
+
+/// As far as the tests need it: alternatives, and a star at the end.
+fn fits(pattern: &str, name: &str) -> bool {
+    let inner = pattern.strip_prefix('{').and_then(|rest| rest.strip_suffix('}'));
+    inner.unwrap_or(pattern).split(',').any(|pattern| match pattern.trim_end_matches('*') {
+        whole if whole == pattern => whole == name,
+        beginning => name.starts_with(beginning),
+    })
+}
+
+/// A manifest in a repository.
+#[derive(Debug, Clone)]
+struct Stored {
+    subject: Option<String>,
+}
+
+/// A project.
+#[derive(Debug, Default)]
+pub struct Project {
+    /// Anybody may pull.
+    pub public: bool,
+    /// Bytes that it may hold.
+    pub limit: Option<u64>,
+    /// Tags that never change once they are set.
+    pub immutable: Vec<Immutable>,
+    /// The request that pushes into it now.
+    pub(super) pushed_by: Option<u64>,
+    /// Blobs and manifests that it holds, with their sizes.
+    held: HashMap<String, u64>,
+    /// What is on its way into it, by the number of the request.
+    coming: HashMap<u64, (String, u64)>,
+    /// Digest by `REPOSITORY:TAG`, the project's name included.
+    tags: BTreeMap<String, String>,
+    /// By `REPOSITORY@DIGEST`.
+    manifests: BTreeMap<String, Stored>,
+    /// Digests of subjects by `REPOSITORY@DIGEST` of cosign's signatures that found theirs.
+    signatures: BTreeMap<String, String>,
+}
+
+impl Project {
+    /// One that anybody may pull from.
+    #[must_use]
+    pub fn public() -> Self {
+        Self { public: true, ..Self::default() }
+    }
+
+    /// One that may hold so many bytes.
+    #[must_use]
+    pub fn limited(limit: u64) -> Self {
+        Self { limit: Some(limit), ..Self::default() }
+    }
+
+    /// Bytes that it holds.
+    #[must_use]
+    pub fn used(&self) -> u64 {
+        self.held.values().sum()
+    }
+
+    /// The accessories of an image, by digest: referrers and signatures.
+    #[must_use]
+    pub fn accessories(&self, repository: &str, digest: &str) -> Vec<String> {
+        let in_repository = |key: &str| {
+            key.strip_prefix(repository).and_then(|rest| rest.strip_prefix('@')).map(str::to_owned)
+        };
+        let referrers = self
+            .manifests
+            .iter()
+            .filter(|(_, stored)| stored.subject.as_deref() == Some(digest))
+            .map(|(key, _)| key);
+        let signatures = self.signatures.iter().filter(|(_, of)| *of == digest).map(|(key, _)| key);
+        referrers.chain(signatures).filter_map(|key| in_repository(key)).collect()
+    }
+
+    pub(super) fn is_busy(&self) -> bool {
+        self.pushed_by.is_some()
+    }
+
+    /// Takes room for what is on its way, if there is room.
+    pub(super) fn take_room(&mut self, request: u64, digest: &str, size: u64) -> bool {
+        let coming: u64 = self.coming.values().map(|(_, size)| size).sum();
+        let gain = if self.held.contains_key(digest) { 0 } else { size };
+        let fits = self.limit.is_none_or(|limit| self.used() + coming + gain <= limit);
+        if fits && gain > 0 {
+            self.coming.insert(request, (digest.to_owned(), size));
+        }
+        fits
+    }
+
+    /// A request is over: what it brought was entered, or takes no room any more.
+    pub(super) fn done(&mut self, request: u64) {
+        self.coming.remove(&request);
+        if self.pushed_by == Some(request) {
+            self.pushed_by = None;
+        }
+    }
+
+    pub(super) fn hold(&mut self, digest: &str, size: u64) {
+        self.held.insert(digest.to_owned(), size);
+    }
+
+    /// Enters a manifest. Returns whether its subject is there.
+    pub(super) fn store(
+        &mut self,
+        repository: &str,
+        reference: &str,
+        digest: &str,
+        manifest: &Value,
+    ) -> bool {
+        let key = format!("{repository}@{digest}");
+        let subject = manifest["subject"]["digest"].as_str().map(str::to_owned);
+        let is_there = |of: &str| self.manifests.contains_key(&format!("{repository}@{of}"));
+        let linked = subject.as_deref().is_some_and(is_there);
+        // A signature that comes before its image stays an image of its own.
+        let signed = reference
+            .strip_prefix("sha256-")
+            .and_then(|rest| rest.strip_suffix(".sig"))
+            .map(|hex| format!("sha256:{hex}"));
+        if let Some(of) = signed.filter(|of| is_there(of)) {
+            self.signatures.insert(key.clone(), of);
+        }
+        self.manifests.insert(key, Stored { subject });
+        if !reference.contains(':') {
+            self.tags.insert(format!("{repository}:{reference}"), digest.to_owned());
+        }
+        linked
+    }
+
+    /// Whether a tag may not be set (again).
+    pub(super) fn is_immutable(&self, repository: &str, tag: &str) -> bool {
+        let name = repository.split_once('/').map_or(repository, |(_, name)| name);
+        let is_named = |rule: &Immutable| {
+            !rule.disabled && fits(&rule.repositories, name) && fits(&rule.tags, tag)
+        };
+        self.tags.contains_key(&format!("{repository}:{tag}"))
+            && self.immutable.iter().any(is_named)
+    }
+
+    pub(super) fn summary(&self, quotas_off: bool) -> Value {
+        if quotas_off {
+            return json!({"repo_count": 1});
+        }
+        let hard = self.limit.map_or(json!(-1), |limit| json!(limit));
+        json!({"quota": {"hard": {"storage": hard}, "used": {"storage": self.used()}}})
+    }
+
+    /// The artifacts of a repository, each with its tags. Accessories are left out.
+    pub(super) fn artifacts(&self, repository: &str) -> Vec<Value> {
+        let mut by_digest: BTreeMap<&str, Vec<Value>> = BTreeMap::new();
+        for (tag, digest) in self.tags_of(repository) {
+            by_digest.entry(digest).or_default().push(json!({"name": tag}));
+        }
+        by_digest
+            .into_iter()
+            .filter(|(digest, _)| !self.is_accessory(repository, digest))
+            .map(|(digest, tags)| json!({"digest": digest, "tags": tags}))
+            .collect()
+    }
+
+    /// The digest of an artifact that is named by a tag or a digest.
+    pub(super) fn artifact(&self, repository: &str, reference: &str) -> Option<String> {
+        let mut tags = self.tags_of(repository);
+        let (_, digest) = tags.find(|(tag, digest)| *tag == reference || *digest == reference)?;
+        Some(digest.to_owned())
+    }
+
+    fn is_accessory(&self, repository: &str, digest: &str) -> bool {
+        let key = format!("{repository}@{digest}");
+        let subject = self.manifests.get(&key).and_then(|stored| stored.subject.as_ref());
+        let is_there =
+            |subject: &String| self.manifests.contains_key(&format!("{repository}@{subject}"));
+        subject.is_some_and(is_there) || self.signatures.contains_key(&key)
+    }
+
+    fn tags_of<'a>(&'a self, repository: &'a str) -> impl Iterator<Item = (&'a str, &'a str)> {
+        self.tags.iter().filter_map(move |(name, digest)| {
+            let tag = name.strip_prefix(repository)?.strip_prefix(':')?;
+            Some((tag, digest.as_str()))
+        })
+    }
+}
