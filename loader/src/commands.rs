@@ -25,6 +25,9 @@ fn show(preflight: &Preflight, terminal: Terminal) {
     for what in &preflight.unknown {
         terminal.message(&format!("not checked: {what}"));
     }
+    for what in &preflight.warnings {
+        terminal.problem(&format!("will not arrive: {what}"));
+    }
     for what in &preflight.findings {
         terminal.problem(&format!("cannot load: {what}"));
     }

@@ -123,7 +123,7 @@ impl Destination {
         let surveyor = Surveyor {
             registry: &self.registry,
             contents,
-            retry: self.retry,
+            retry: &self.retry,
             jobs: self.jobs,
             progress,
             is_absent: &is_absent,

@@ -4,18 +4,25 @@ use std::collections::{BTreeMap, HashSet};
 
 use reqwest::StatusCode;
 use tranship_common::bundle::Contents;
-use tranship_common::{Digest, Progress, Repository};
+use tranship_common::{Digest, Progress, Repository, Tag, kinds};
 
 use crate::destination::{Destination, Projects};
+use crate::immutable::ImmutableTags;
 use crate::mapping::project_of;
-use crate::registry::{Quota, Registry, RequestError, SystemInfo, Upload};
+use crate::registry::{ImmutableRule, Quota, Registry, RequestError, SystemInfo, Upload};
 use crate::survey::Found;
+
+/// The types of manifests that Harbor stores.
+const STORED: [&str; 4] =
+    [kinds::OCI_MANIFEST, kinds::OCI_INDEX, kinds::DOCKER_MANIFEST, kinds::DOCKER_LIST];
 
 /// What was found out.
 #[derive(Debug, Default)]
 pub(crate) struct Preflight {
     /// What has to change first.
     pub(crate) findings: Vec<String>,
+    /// What will keep single images from arriving.
+    pub(crate) warnings: Vec<String>,
     /// What these rights do not let us find out.
     pub(crate) unknown: Vec<String>,
 }
@@ -58,7 +65,13 @@ pub(crate) async fn preflight(
         }
         let quota = destination.retry.insist(progress, || registry.quota(project)).await;
         preflight.quota(project, need.bytes, quota);
+        if !need.changed.is_empty() {
+            let rules =
+                destination.retry.insist(progress, || registry.immutable_rules(project)).await;
+            preflight.immutable_tags(project, &need.changed, rules);
+        }
     }
+    preflight.unknown_types(contents, found);
     Ok(preflight)
 }
 
@@ -66,6 +79,8 @@ pub(crate) async fn preflight(
 struct Need<'a> {
     repository: &'a Repository,
     bytes: u64,
+    /// Tags that have another digest now.
+    changed: Vec<(&'a Repository, &'a Tag)>,
 }
 
 /// The bytes that each project gains, where a blob counts once for a project, and one of the
@@ -82,11 +97,16 @@ fn needed_by_project<'a>(contents: &'a Contents, found: &[Found]) -> BTreeMap<&'
     }
     let mut needed: BTreeMap<&str, Need<'_>> = BTreeMap::new();
     for ((repository, tag), found) in contents.images().zip(found) {
-        if !matches!(found, Found::Missing | Found::Different(_)) {
+        // What the target does not tell of may be there, but a push will show whether it is.
+        if *found == Found::Same {
             continue;
         }
         let project = project_of(repository);
-        let need = needed.entry(project).or_insert(Need { repository, bytes: 0 });
+        let need =
+            needed.entry(project).or_insert(Need { repository, bytes: 0, changed: Vec::new() });
+        if matches!(found, Found::Different(_)) {
+            need.changed.push((repository, &tag.name));
+        }
         let there = there.entry(project).or_default();
         need.bytes += parts(tag.digest)
             .filter(|part| there.insert(*part))
@@ -124,33 +144,44 @@ impl Preflight {
             let what = "these projects do not exist";
             return self.find(&format!("{what}: {missing}; make them with `loader projects`"));
         };
-        if info.project_creation_restriction.as_deref() != Some("adminonly") {
+        let account = creator.account();
+        let for_administrators = info.project_creation_restriction.as_deref() == Some("adminonly");
+        // Harbor names the robot of a project PREFIX$PROJECT+NAME.
+        let of_project = account.contains('+');
+        if !(for_administrators || of_project) {
             return;
         }
-        let account = creator.account();
-        match creator.is_administrator().await {
-            Ok(Some(true)) => {}
-            Ok(Some(false)) => self.find(&format!(
-                "only administrators may make projects here, and {account} is none; missing are \
-                 {missing}: have one run `loader projects`, or give --admin-username"
-            )),
+        let why = match creator.is_administrator().await {
+            Ok(None) if of_project => {
+                format!("{account} is the robot of a project and makes none")
+            }
+            Ok(Some(false)) if for_administrators => {
+                format!("only administrators may make projects here, and {account} is none")
+            }
+            Ok(Some(_)) => return,
             Ok(None) => {
-                self.unknown.push(format!("whether the robot {account} may make projects"));
+                let what = format!("whether the robot {account} may make projects");
+                return self.unknown.push(what);
             }
             Err(error) => {
                 let why = error.in_words();
-                self.unknown.push(format!("whether {account} may make projects: {why}"));
+                return self.unknown.push(format!("whether {account} may make projects: {why}"));
             }
-        }
+        };
+        self.find(&format!(
+            "{why}; missing are {missing}: have an administrator run `loader projects`, or give \
+             --admin-username"
+        ));
     }
 
     fn push_error(&mut self, destination: &Destination, project: &str, error: &RequestError) {
         let account = destination.registry.account();
         self.find(&match error.answer() {
             Some(answer) if answer.is_read_only() => return,
-            Some(answer) if answer.is_denied() => {
-                format!("{account} may not push into project {project}: {answer}")
-            }
+            Some(answer) if answer.is_denied() => format!(
+                "{account} may not push into project {project}: {answer}; it has to be a member \
+                 with the role of a developer at least, or a robot with the right to push there"
+            ),
             _ => format!("cannot push into project {project}: {}", error.in_words()),
         });
     }
@@ -169,14 +200,60 @@ impl Preflight {
             }
             Ok(_) => {}
             Err(error) => {
-                let why = match error.answer() {
-                    Some(answer) if answer.status == StatusCode::FORBIDDEN => {
-                        "these rights do not show it".to_owned()
-                    }
-                    _ => error.in_words(),
-                };
+                let why = why(&error);
                 self.unknown.push(format!("the storage quota of project {project}: {why}"));
             }
         }
+    }
+
+    /// Tags that are to change, but must not.
+    fn immutable_tags(
+        &mut self,
+        project: &str,
+        changed: &[(&Repository, &Tag)],
+        rules: Result<Vec<ImmutableRule>, RequestError>,
+    ) {
+        let rules = rules.map_err(|error| why(&error));
+        let rules =
+            rules.and_then(|rules| ImmutableTags::new(&rules).map_err(|error| error.to_string()));
+        match rules {
+            Ok(rules) => {
+                for (repository, tag) in changed.iter().filter(|(name, tag)| rules.holds(name, tag))
+                {
+                    self.warnings.push(format!(
+                        "{repository}:{tag} has another digest there, and a rule of project \
+                         {project} makes the tag immutable"
+                    ));
+                }
+            }
+            Err(why) => self.unknown.push(format!("immutable tags of project {project}: {why}")),
+        }
+    }
+
+    /// Manifests of types that Harbor is not known to store.
+    fn unknown_types(&mut self, contents: &Contents, found: &[Found]) {
+        for ((repository, tag), found) in contents.images().zip(found) {
+            let parts = contents.closure(tag.digest).into_iter().map(|part| &part.media_type);
+            let mut odd = parts.filter(|media_type| !STORED.contains(&media_type.as_str()));
+            if *found != Found::Same
+                && let Some(media_type) = odd.next()
+            {
+                self.warnings.push(format!(
+                    "{repository}:{} has a manifest of type {media_type}, which Harbor does not \
+                     store",
+                    tag.name
+                ));
+            }
+        }
+    }
+}
+
+/// Why something is not shown.
+fn why(error: &RequestError) -> String {
+    match error.answer() {
+        Some(answer) if answer.status == StatusCode::FORBIDDEN => {
+            "these rights do not show it".to_owned()
+        }
+        _ => error.in_words(),
     }
 }

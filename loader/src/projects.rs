@@ -36,7 +36,7 @@ impl ProjectMaker {
         };
         let NewProjects { public, storage_limit, .. } = *options;
         let options = NewProject { public, storage_limit };
-        Ok(Self { registry, options, retry: destination.retry })
+        Ok(Self { registry, options, retry: destination.retry.clone() })
     }
 
     /// Makes what does not exist. Returns how many that are.

@@ -11,7 +11,7 @@ mod payload;
 mod target;
 mod tls;
 
-pub(crate) use api::{Artifact, NewProject, Quota, SystemInfo};
+pub(crate) use api::{Artifact, ImmutableRule, NewProject, Quota, Selector, SystemInfo};
 pub(crate) use credentials::{Credentials, from_auth_files, password_from};
 pub(crate) use endpoints::{Registry, Upload};
 pub(crate) use error::{Answer, RequestError};

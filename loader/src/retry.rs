@@ -1,5 +1,7 @@
 //! Repeats what may succeed later: one level of retries, around whole operations.
 
+use std::cell::Cell;
+use std::rc::Rc;
 use std::time::{Duration, Instant};
 
 use tranship_common::Progress;
@@ -9,8 +11,11 @@ use crate::registry::RequestError;
 /// So often an operation is tried that the server says it has failed at.
 const MAX_INTERNAL: u32 = 6;
 
+/// An operation that has failed so often is worth a word.
+const WORTH_A_WORD: u32 = 3;
+
 /// When to try again and when to give up.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone)]
 pub(crate) struct RetryPolicy {
     /// The pause after the first failure; it doubles with each further one.
     pub(crate) first_pause: Duration,
@@ -20,6 +25,30 @@ pub(crate) struct RetryPolicy {
     pub(crate) tries: u32,
     /// After this time since the first failure an operation is not tried again.
     pub(crate) patience: Duration,
+    /// What all operations know of the target's being away.
+    pub(crate) outage: Rc<Outage>,
+}
+
+/// The time that the target is away, noticed by whichever operation, and said once for all.
+#[derive(Debug, Default)]
+pub(crate) struct Outage(Cell<Option<Instant>>);
+
+impl Outage {
+    /// An operation finds nobody there.
+    fn noticed(&self, error: &RequestError, patience: Duration, progress: &dyn Progress) {
+        if self.0.get().is_none() {
+            self.0.set(Some(Instant::now()));
+            let (words, seconds) = (error.in_words(), patience.as_secs());
+            progress.say(&format!("{words}; waiting up to {seconds} s for it to come back"));
+        }
+    }
+
+    /// An operation has gone well.
+    pub(crate) fn over(&self, progress: &dyn Progress) {
+        if let Some(begun) = self.0.take() {
+            progress.say(&format!("it is back after {:.0} s", begun.elapsed().as_secs_f32()));
+        }
+    }
 }
 
 impl Default for RetryPolicy {
@@ -29,6 +58,7 @@ impl Default for RetryPolicy {
             longest_pause: Duration::from_secs(30),
             tries: 40,
             patience: Duration::from_secs(300),
+            outage: Rc::default(),
         }
     }
 }
@@ -43,20 +73,29 @@ pub(crate) struct Attempts {
 
 impl RetryPolicy {
     /// Begins to count for one operation.
-    pub(crate) fn begin(self) -> Attempts {
-        Attempts { policy: self, failures: 0, first_failure: None }
+    pub(crate) fn begin(&self) -> Attempts {
+        Attempts { policy: self.clone(), failures: 0, first_failure: None }
+    }
+
+    /// Whether an error leaves no hope for any other request: while some of them fare well, the
+    /// failure of one is its own.
+    pub(crate) fn is_lost(&self, error: &RequestError) -> bool {
+        error.is_unreachable() || error.is_away() && self.outage.0.get().is_some()
     }
 
     /// Repeats a request as long as it may pass.
     pub(crate) async fn insist<T>(
-        self,
+        &self,
         progress: &dyn Progress,
         request: impl AsyncFn() -> Result<T, RequestError>,
     ) -> Result<T, RequestError> {
         let mut attempts = self.begin();
         loop {
             match request().await {
-                Ok(done) => return Ok(done),
+                Ok(done) => {
+                    self.outage.over(progress);
+                    return Ok(done);
+                }
                 Err(error) => attempts.pause_after(error, progress).await?,
             }
         }
@@ -73,12 +112,13 @@ impl Attempts {
         let Some(pause) = self.next_pause(&error, Instant::now(), fastrand::f64()) else {
             return Err(error);
         };
-        // The first hitch of an operation is nothing to write about.
-        if self.failures > 2 {
-            let seconds = pause.as_secs_f32();
-            progress.say(&format!("{}; trying again in {seconds:.1} s", error.in_words()));
+        let seconds = pause.as_secs_f32();
+        if self.failures < WORTH_A_WORD {
+            tracing::info!("{}; trying again in {seconds:.1} s", error.in_words());
+        } else if error.is_away() {
+            self.policy.outage.noticed(&error, self.policy.patience, progress);
         } else {
-            tracing::info!("{}; trying again", error.in_words());
+            progress.say(&format!("{}; trying again in {seconds:.1} s", error.in_words()));
         }
         tokio::time::sleep(pause).await;
         Ok(())
@@ -115,6 +155,7 @@ mod tests {
             errors: Vec::new(),
             retry_after: retry_after.map(Duration::from_secs),
             location: None,
+            clock_difference: 0,
         }))
     }
 
@@ -124,6 +165,7 @@ mod tests {
             longest_pause: Duration::from_secs(4),
             tries: 5,
             patience: Duration::from_secs(100),
+            outage: Rc::default(),
         }
     }
 

@@ -26,7 +26,7 @@ pub(crate) enum Found {
 pub(crate) struct Surveyor<'a> {
     pub(crate) registry: &'a Registry,
     pub(crate) contents: &'a Contents,
-    pub(crate) retry: RetryPolicy,
+    pub(crate) retry: &'a RetryPolicy,
     pub(crate) jobs: usize,
     pub(crate) progress: &'a dyn Progress,
     /// Whether a repository is known not to exist, so that it need not be asked for.
@@ -53,7 +53,7 @@ impl Surveyor<'_> {
         repository: &RepositoryEntry,
     ) -> Result<Vec<Found>, RequestError> {
         let found = match self.repository(repository).await {
-            Err(error) if !error.is_unreachable() => {
+            Err(error) if !self.retry.is_lost(&error) => {
                 vec![Found::Unknown(error.in_words()); repository.tags.len()]
             }
             other => other?,

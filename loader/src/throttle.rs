@@ -1,9 +1,18 @@
-//! How much is done side by side: less when the target is overloaded, more again when it is not.
+//! How much is done side by side: less when the target is overloaded, or has become slow; more again
+//! when it is not.
 
 use std::cell::Cell;
+use std::time::Duration;
 
-/// So many tasks have to go well before one more is tried at a time.
+/// So many tasks have to go well before one more is tried at a time, and so many answers are
+/// looked at together.
 const CALM: usize = 16;
+
+/// Answers are slow when they take this many times as long as the target's best,
+const SLOW: u32 = 8;
+
+/// and at least this long.
+const NOTICEABLE: Duration = Duration::from_secs(1);
 
 /// A bound on the tasks under way.
 #[derive(Debug)]
@@ -11,12 +20,22 @@ pub(crate) struct Throttle {
     most: usize,
     allowed: Cell<usize>,
     gone_well: Cell<usize>,
+    /// Answers since they were last looked at, and the time that they took.
+    answers: Cell<(usize, Duration)>,
+    /// The shortest mean of as many answers.
+    best: Cell<Duration>,
 }
 
 impl Throttle {
     /// Begins with the most that is ever allowed.
     pub(crate) fn new(most: usize) -> Self {
-        Self { most, allowed: Cell::new(most), gone_well: Cell::new(0) }
+        Self {
+            most,
+            allowed: Cell::new(most),
+            gone_well: Cell::new(0),
+            answers: Cell::default(),
+            best: Cell::new(Duration::MAX),
+        }
     }
 
     /// How many tasks may be under way now.
@@ -28,7 +47,9 @@ impl Throttle {
     pub(crate) fn overloaded(&self) {
         // Many tasks hear of one overload; only the first of them counts.
         if self.gone_well.replace(0) > 0 || self.allowed.get() == self.most {
-            self.allowed.set((self.allowed.get() / 2).max(1));
+            let half = (self.allowed.get() / 2).max(1);
+            tracing::info!("the target is overloaded: {half} at a time from now on");
+            self.allowed.set(half);
         }
     }
 
@@ -38,6 +59,23 @@ impl Throttle {
         if self.gone_well.get() >= CALM && self.allowed.get() < self.most {
             self.gone_well.set(1);
             self.allowed.set(self.allowed.get() + 1);
+        }
+    }
+
+    /// A request of the kind that always costs the same was answered after this time.
+    pub(crate) fn answered_after(&self, time: Duration) {
+        let (count, sum) = self.answers.get();
+        let (count, sum) = (count + 1, sum + time);
+        if count < CALM {
+            self.answers.set((count, sum));
+            return;
+        }
+        self.answers.set((0, Duration::ZERO));
+        let mean = sum / CALM as u32;
+        let best = self.best.get().min(mean);
+        self.best.set(best);
+        if mean >= NOTICEABLE && mean >= best * SLOW {
+            self.overloaded();
         }
     }
 }
@@ -69,5 +107,28 @@ mod tests {
             throttle.went_well();
         }
         assert_eq!(throttle.allowed(), 8);
+    }
+
+    #[test]
+    fn slow_answers_are_an_overload() {
+        let throttle = Throttle::new(8);
+        let answers = |milliseconds| {
+            for _ in 0..CALM {
+                throttle.went_well();
+                throttle.answered_after(Duration::from_millis(milliseconds));
+            }
+            throttle.allowed()
+        };
+        assert_eq!(answers(20), 8);
+        assert_eq!(answers(900), 8, "slower, but nobody waits long");
+        assert_eq!(answers(1200), 4);
+        assert_eq!(answers(1200), 2, "still slow, though one more was tried");
+        assert_eq!(answers(30), 3);
+        // What has always been slow is not overloaded.
+        let slow = Throttle::new(8);
+        for _ in 0..CALM * 3 {
+            slow.answered_after(Duration::from_secs(3));
+        }
+        assert_eq!(slow.allowed(), 8);
     }
 }

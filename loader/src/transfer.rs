@@ -5,6 +5,7 @@ use std::collections::{HashMap, HashSet};
 use std::future::Future;
 use std::rc::Rc;
 use std::sync::Arc;
+use std::time::Instant;
 
 use futures_util::stream::FuturesUnordered;
 use futures_util::{FutureExt, StreamExt};
@@ -151,6 +152,7 @@ impl Transfer {
     fn settle(&self, outcome: Outcome, work: &mut Work, counts: &mut Counts) {
         if outcome.is_good() {
             self.throttle.went_well();
+            self.retry.outage.over(&*self.progress);
         }
         match outcome {
             Outcome::Delivered { blob, to, result: Ok(delivery) } => {
@@ -201,13 +203,19 @@ impl Transfer {
         let words = error.in_words();
         let name = work.repository(place).clone();
         let answer = error.answer();
-        if error.is_unreachable() || answer.is_some_and(Answer::is_read_only) {
+        if self.retry.is_lost(error) || answer.is_some_and(Answer::is_read_only) {
             work.give_up(&words);
         } else if error.is_over_quota() {
             let project = project_of(&name);
             let reason = format!(
                 "project {project} is full: {words}; raise its storage quota, then run the same \
                  command again"
+            );
+            work.give_up_project(place, &reason);
+        } else if answer.is_some_and(Answer::is_project_missing) {
+            let reason = format!(
+                "project {} does not exist: {words}; make it with `loader projects`",
+                project_of(&name)
             );
             work.give_up_project(place, &reason);
         } else if answer.is_some_and(Answer::is_denied) {
@@ -280,7 +288,9 @@ impl Transfer {
         let pair = from.map(|from| (project_of(from).to_owned(), project_of(to).to_owned()));
         let denied = pair.as_ref().is_some_and(|pair| self.denied_mounts.borrow().contains(pair));
         let from = from.filter(|_| !denied);
+        let asked = Instant::now();
         let begun = self.registry.begin_upload(to, Some((blob, from.unwrap_or(to)))).await;
+        self.throttle.answered_after(asked.elapsed());
         let begun = match begun {
             // The other repository may be out of reach for us: that is no reason not to upload.
             Err(error) if from.is_some() && error.is_refused_mount() => {

@@ -11,6 +11,7 @@ use tranship_common::{Digest, Repository, Tag};
 
 use crate::lanes::Lanes;
 use crate::mapping::project_of;
+use crate::subjects::{Referrer, subjects_first};
 use crate::survey::Found;
 
 /// What to do next. The numbers name repositories and images of [`Work`].
@@ -56,12 +57,22 @@ pub(crate) struct Image {
     manifests: Vec<Rc<ManifestEntry>>,
 }
 
+impl Referrer for Image {
+    fn tag(&self) -> &Tag {
+        &self.tag
+    }
+
+    fn manifests(&self) -> impl Iterator<Item = &ManifestEntry> {
+        self.manifests.iter().map(AsRef::as_ref)
+    }
+}
+
 #[derive(Debug)]
 struct Place {
     name: Repository,
     /// The lane of its project.
     lane: usize,
-    /// Images to tag, oldest first.
+    /// Images to tag, oldest first, but after what they refer to.
     queue: VecDeque<usize>,
     /// Whether an image of it is being pushed.
     pushing: bool,
@@ -148,6 +159,9 @@ impl Work {
                     manifests: closure.iter().map(|part| shared(part)).collect(),
                 });
             }
+        }
+        for place in &mut work.places {
+            place.queue = subjects_first(std::mem::take(&mut place.queue), &work.images);
         }
         work.demand(contents, &blobs_there);
         work

@@ -137,6 +137,27 @@ fn token_front(registry: &Registry, kind: Tokens) -> (Front, Arc<AtomicUsize>) {
     (front, refused)
 }
 
+#[test]
+fn clocks_that_are_too_far_apart() {
+    let bundle = Bundle::simple();
+    let front = Front::start(String::new(), |request| {
+        if request.target.starts_with("/token") {
+            return Verdict::json(200, &json!({"token": "from the future"}))
+                .with_header("date", "Fri, 01 Jan 2038 00:00:00 GMT");
+        }
+        let host = request.header("host").unwrap_or_default();
+        Verdict::error(401, "UNAUTHORIZED", "authentication required")
+            .with_header("www-authenticate", &format!("Bearer realm=\"http://{host}/token\""))
+    });
+    load(&bundle.path(), &front.url())
+        .env("TRANSHIP_USERNAME", "me")
+        .env("TRANSHIP_PASSWORD", "x")
+        .run()
+        .expect(1)
+        .says("the clocks of the registry and of its token service are")
+        .says("set them right");
+}
+
 /// The repository in the path of a request; empty for `/v2/`.
 fn repository_of(target: &str) -> &str {
     let path = target.trim_start_matches("/v2/");

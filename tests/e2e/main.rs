@@ -7,7 +7,6 @@ mod damage; // damaged bundles
 mod disk; // a full disk
 mod findings; // broken storage
 mod harbor; // Harbor as the target
-mod harbor_faults; // Harbor behind a network that fails, by seeds
 mod house; // the rules of the workspace, and what --help teaches
 mod interruptions; // kill -9 and Ctrl-C, then again
 mod network; // cuts, stalls and strange answers

@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use e2e::programs::{Run, load, loader};
-use e2e::{Bundle, Front, Registry, Request, Verdict};
+use e2e::{Bundle, Front, Registry, Request, Tree, Verdict};
 use serde_json::json;
 
 const ALL_ARRIVED: &str = "18 images loaded, 0 already there, 0 failed";
@@ -93,6 +93,37 @@ fn an_answer_that_is_lost_does_no_harm() {
     });
     load(&bundle.path(), &front.url()).run().ok().prints(ALL_ARRIVED);
     check(&bundle, &target);
+}
+
+#[test]
+fn a_list_that_stalls_in_the_middle_is_asked_for_again() {
+    let tagged = |tags: &'static [&str]| {
+        Bundle::of(|root| {
+            let mut tree = Tree::new(root, 47);
+            for tag in tags {
+                tree.simple("team/image", tag);
+            }
+            tree
+        })
+    };
+    let target = Registry::start();
+    load(&tagged(&["0"]).path(), &target.url()).run().ok();
+    let stalled = AtomicUsize::new(0);
+    let front = Front::start(target.address(), move |request| {
+        let is_list = request.target.ends_with("/tags/list");
+        match is_list && stalled.fetch_add(1, Ordering::Relaxed) == 0 {
+            true => Verdict::StallInBody,
+            false => Verdict::Forward,
+        }
+    });
+    let bundle = tagged(&["1", "2"]);
+    load(&bundle.path(), &front.url())
+        .args(["--timeout", "1"])
+        .run()
+        .ok()
+        .prints("2 images loaded");
+    let lists = target.requests().into_iter().filter(|line| line.contains("/tags/list"));
+    assert_eq!(lists.count(), 2);
 }
 
 #[test]

@@ -86,6 +86,8 @@ pub enum Verdict {
     CutUp(u64),
     /// Pass it on whole, and this much of the answer back (bytes), then close.
     CutDown(u64),
+    /// Pass it on whole, and only the head of the answer back; nothing more ever comes.
+    StallInBody,
     /// Answer it at once with a page of this status, without reading its body, and close.
     AnswerEarly(u16),
     /// Never answer.

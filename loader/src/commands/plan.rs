@@ -26,6 +26,7 @@ struct Planned {
     totals: Cost,
     requests: u64,
     findings: Vec<String>,
+    warnings: Vec<String>,
     not_checked: Vec<String>,
 }
 
@@ -52,10 +53,15 @@ pub(crate) fn run(options: &Plan, terminal: Terminal) -> Result<Exit> {
             projects: costs,
             totals,
             findings: preflight.findings,
+            warnings: preflight.warnings,
             not_checked: preflight.unknown,
         })
     })?;
-    let exit = if planned.findings.is_empty() { Exit::Done } else { Exit::Failed };
+    let exit = match (planned.findings.is_empty(), planned.warnings.is_empty()) {
+        (true, true) => Exit::Done,
+        (true, false) => Exit::Partial,
+        (false, _) => Exit::Failed,
+    };
     let text = match options.json {
         true => serde_json::to_string_pretty(&planned)? + "\n",
         false => planned.in_words(),
@@ -83,6 +89,9 @@ impl Planned {
         text += &format!("in all: {}\n", cost_in_words(&self.totals));
         for what in &self.not_checked {
             text += &format!("not checked: {what}\n");
+        }
+        for what in &self.warnings {
+            text += &format!("will not arrive: {what}\n");
         }
         for what in &self.findings {
             text += &format!("cannot load: {what}\n");

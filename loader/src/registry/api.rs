@@ -1,6 +1,7 @@
 //! Harbor's own API, beside the registry's on the same host ("Harbor API", version 2.0): only what a
 //! load needs of it.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use reqwest::header::CONTENT_TYPE;
@@ -14,6 +15,9 @@ use super::{Registry, RequestError};
 
 /// The service that Harbor's token endpoint gives tokens for: that is how it is known.
 const SERVICE: &str = "harbor-registry";
+
+/// Entries of a list in one answer; Harbor takes no larger number.
+const PAGE: usize = 100;
 
 /// What Harbor says of itself; without a valid login only the version.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
@@ -39,6 +43,27 @@ pub(crate) struct NewProject {
     pub(crate) public: bool,
     /// Bytes; Harbor's default without one.
     pub(crate) storage_limit: Option<u64>,
+}
+
+/// A rule of a project for tags that never change once they are set.
+#[derive(Debug, Clone, Deserialize)]
+pub(crate) struct ImmutableRule {
+    #[serde(default)]
+    pub(crate) disabled: bool,
+    /// By kind; only `repository` is known.
+    #[serde(default)]
+    pub(crate) scope_selectors: BTreeMap<String, Vec<Selector>>,
+    #[serde(default)]
+    pub(crate) tag_selectors: Vec<Selector>,
+}
+
+/// Which names a rule is for.
+#[derive(Debug, Clone, Deserialize)]
+pub(crate) struct Selector {
+    /// `matches` or `repoMatches`, `excludes` or `repoExcludes`.
+    pub(crate) decoration: String,
+    /// A pattern as `v*`, `**` or `{1.0,1.1}`.
+    pub(crate) pattern: String,
 }
 
 /// An artifact in a project, as far as it is looked at.
@@ -164,22 +189,17 @@ impl Registry {
         &self,
         repository: &Repository,
     ) -> Result<Vec<Artifact>, RequestError> {
-        let mut artifacts = Vec::new();
-        for page in 1.. {
-            let mut url = self.artifacts_url(repository, "");
-            url.query_pairs_mut()
-                .append_pair("with_tag", "true")
-                .append_pair("page_size", "100")
-                .append_pair("page", &page.to_string());
-            let response = self.get(&url).await?;
-            let mut listed: Vec<Artifact> = self.json(&url, response).await?;
-            let last = listed.len() < 100;
-            artifacts.append(&mut listed);
-            if last {
-                break;
-            }
-        }
-        Ok(artifacts)
+        let mut url = self.artifacts_url(repository, "");
+        url.query_pairs_mut().append_pair("with_tag", "true");
+        self.pages(&url).await
+    }
+
+    /// The rules of a project for tags that never change.
+    pub(crate) async fn immutable_rules(
+        &self,
+        project: &str,
+    ) -> Result<Vec<ImmutableRule>, RequestError> {
+        self.pages(&self.api_url(&format!("projects/{project}/immutabletagrules"))).await
     }
 
     /// The digest of the artifact that has this tag, accessories included.
@@ -214,6 +234,28 @@ impl Registry {
         self.send(&Scope::default(), get).await
     }
 
+    /// A whole list, page by page.
+    async fn pages<T: for<'de> Deserialize<'de>>(
+        &self,
+        list: &Url,
+    ) -> Result<Vec<T>, RequestError> {
+        let mut all = Vec::new();
+        for page in 1.. {
+            let mut url = list.clone();
+            url.query_pairs_mut()
+                .append_pair("page_size", &PAGE.to_string())
+                .append_pair("page", &page.to_string());
+            let response = self.get(&url).await?;
+            let mut listed: Vec<T> = self.json(&url, response).await?;
+            let is_last = listed.len() < PAGE;
+            all.append(&mut listed);
+            if is_last {
+                break;
+            }
+        }
+        Ok(all)
+    }
+
     async fn json<T: for<'de> Deserialize<'de>>(
         &self,
         url: &Url,
@@ -225,7 +267,8 @@ impl Registry {
             .get(CONTENT_TYPE)
             .and_then(|value| value.to_str().ok())
             .is_some_and(|value| value.starts_with("application/json"));
-        match response.json().await {
+        let body = self.body(response).await?;
+        match serde_json::from_slice(&body) {
             Ok(value) if is_json => Ok(value),
             _ => Err(self.protocol(&format!("{} with something other than JSON", url.path()))),
         }

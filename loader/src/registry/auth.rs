@@ -3,9 +3,10 @@
 
 use std::collections::HashMap;
 use std::sync::OnceLock;
-use std::time::{Duration, Instant};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::{Duration, Instant, SystemTime};
 
-use reqwest::header::{HeaderMap, WWW_AUTHENTICATE};
+use reqwest::header::{DATE, HeaderMap, WWW_AUTHENTICATE};
 use reqwest::{Client, RequestBuilder, StatusCode};
 use serde::Deserialize;
 use tokio::sync::Mutex;
@@ -20,6 +21,9 @@ const DEFAULT_LIFETIME: u64 = 60;
 
 /// A token endpoint does no work that takes longer.
 const TOKEN_TIMEOUT: Duration = Duration::from_secs(60);
+
+/// Clocks that are further apart make one machine refuse the tokens of another.
+const CLOCK_TOLERANCE: Duration = Duration::from_secs(30);
 
 /// The repositories that a request concerns. A token is for these and no more: Harbor's become too
 /// long for a header when they name many.
@@ -58,6 +62,9 @@ pub(super) enum Shown {
 struct Token {
     value: String,
     renew_at: Instant,
+    given_at: Instant,
+    /// The same moment by the clock of the token endpoint.
+    given_there: Option<SystemTime>,
 }
 
 pub(super) struct Auth {
@@ -67,6 +74,8 @@ pub(super) struct Auth {
     /// How long Harbor locks a user name after a wrong password of anybody's; with it, a refused
     /// password is shown once more.
     lock: OnceLock<Duration>,
+    /// Seconds between the clocks of the registry and the token endpoint, if that is too much.
+    clock_difference: AtomicU64,
 }
 
 #[derive(Deserialize)]
@@ -81,7 +90,14 @@ struct TokenAnswer {
 impl Auth {
     pub(super) fn new(credentials: Option<Credentials>) -> Self {
         let (scheme, tokens) = (Mutex::new(Scheme::None), Mutex::default());
-        Self { credentials, scheme, tokens, lock: OnceLock::new() }
+        let (lock, clock_difference) = (OnceLock::new(), AtomicU64::new(0));
+        Self { credentials, scheme, tokens, lock, clock_difference }
+    }
+
+    /// By how many seconds the clocks of the registry and the token endpoint differ, as far as that
+    /// was a reason to refuse a token; else 0.
+    pub(super) fn clock_difference(&self) -> u64 {
+        self.clock_difference.load(Ordering::Relaxed)
     }
 
     /// The service that the target wants tokens for, once it has asked for one.
@@ -161,6 +177,19 @@ impl Auth {
         true
     }
 
+    /// Finds out whether a token that was just given is refused since two clocks differ.
+    pub(super) async fn compare_clocks(&self, refusal: &HeaderMap, scope: &Scope, shown: &Shown) {
+        let tokens = self.tokens.lock().await;
+        let token = tokens.get(scope).filter(|token| *shown == Shown::Token(token.value.clone()));
+        let Some(token) = token else { return };
+        let Some((given, refused)) = token.given_there.zip(date(refusal)) else { return };
+        let expected = given + token.given_at.elapsed();
+        let difference =
+            refused.duration_since(expected).unwrap_or_else(|behind| behind.duration());
+        let too_much = if difference > CLOCK_TOLERANCE { difference.as_secs() } else { 0 };
+        self.clock_difference.store(too_much, Ordering::Relaxed);
+    }
+
     /// A token for this scope: the one at hand, or a new one before the old one expires.
     async fn token(
         &self,
@@ -176,12 +205,13 @@ impl Auth {
         if let Some(token) = tokens.get(scope) {
             return Ok(token.value.clone());
         }
-        let asked = self.ask(http, realm, service, scope).await?;
+        let (asked, given_there) = self.ask(http, realm, service, scope).await?;
         let lifetime = Duration::from_secs(asked.expires_in.unwrap_or(DEFAULT_LIFETIME));
         // Harbor leaves `access_token` empty, others leave `token` out.
         let value = if asked.token.is_empty() { asked.access_token } else { asked.token };
         // Our own clock: the target's may differ. A quarter is left for requests under way.
-        let token = Token { value: value.clone(), renew_at: now + lifetime * 3 / 4 };
+        let renew_at = now + lifetime * 3 / 4;
+        let token = Token { value: value.clone(), renew_at, given_at: Instant::now(), given_there };
         tokens.insert(scope.clone(), token);
         Ok(value)
     }
@@ -192,7 +222,7 @@ impl Auth {
         realm: &Url,
         service: Option<&str>,
         scope: &Scope,
-    ) -> Result<TokenAnswer, RequestError> {
+    ) -> Result<(TokenAnswer, Option<SystemTime>), RequestError> {
         let mut parameters: Vec<_> = scope.parameters().collect();
         parameters.extend(service.map(|service| ("service", service.to_owned())));
         let request = match &self.credentials {
@@ -222,13 +252,23 @@ impl Auth {
             return Err(RequestError::Credentials { target, account });
         }
         if !response.status().is_success() {
-            return Err(RequestError::Answer(Box::new(answer(&name, response).await)));
+            return Err(RequestError::Answer(Box::new(
+                answer(&name, response, TOKEN_TIMEOUT).await,
+            )));
         }
-        response.json().await.map_err(|_| RequestError::Protocol {
+        let given_there = date(response.headers());
+        let body = response.bytes().await.map_err(|error| transport_error(host, error))?;
+        let token = serde_json::from_slice(&body).map_err(|_| RequestError::Protocol {
             target: host.to_owned(),
             what: "a request for a token with something else".into(),
-        })
+        })?;
+        Ok((token, given_there))
     }
+}
+
+/// When an answer was given, by the clock of who gave it.
+fn date(headers: &HeaderMap) -> Option<SystemTime> {
+    httpdate::parse_http_date(headers.get(DATE)?.to_str().ok()?).ok()
 }
 
 /// The scheme that a 401 asks for. A token endpoint that would carry the password over plain HTTP

@@ -10,6 +10,7 @@ use reqwest::header::{
     ACCEPT, CONTENT_LENGTH, CONTENT_TYPE, HeaderMap, LINK, LOCATION, RETRY_AFTER,
 };
 use reqwest::{Client, Method, RequestBuilder, Response, StatusCode};
+use rustls::CertificateError;
 use serde::Deserialize;
 use tranship_common::{Digest, MediaType, Progress, Repository, Tag, kinds};
 use url::Url;
@@ -71,7 +72,8 @@ impl Registry {
     pub(crate) async fn ping(&self) -> Result<(), RequestError> {
         let url = self.target.join("/v2/");
         let response = self.send(&Scope::default(), || self.http.get(url.clone())).await?;
-        if response.status() == StatusCode::UNAUTHORIZED && self.auth.has_credentials() {
+        let is_refused = response.status() == StatusCode::UNAUTHORIZED;
+        if is_refused && self.auth.has_credentials() && self.auth.clock_difference() == 0 {
             let (target, account) = (self.target.to_string(), self.auth.account());
             return Err(RequestError::Credentials { target, account });
         }
@@ -112,9 +114,7 @@ impl Registry {
             }
             let response = self.expect(Method::GET, &url, response, StatusCode::OK).await?;
             next = next_page(&self.target, &url, response.headers());
-            let page: Tags = response
-                .json()
-                .await
+            let page: Tags = serde_json::from_slice(&self.body(response).await?)
                 .map_err(|_| self.protocol("tags/list with no list of tags"))?;
             tags.extend(page.tags.unwrap_or_default());
         }
@@ -257,8 +257,12 @@ impl Registry {
         if !self.may_answer(&response, scope, &shown).await {
             return Ok(response);
         }
-        let (authorized, _) = self.auth.authorize(&self.http, request(), scope).await?;
-        self.watched(self.answer_to(authorized), || 0, || self.stall).await
+        let (authorized, shown) = self.auth.authorize(&self.http, request(), scope).await?;
+        let response = self.watched(self.answer_to(authorized), || 0, || self.stall).await?;
+        if response.status() == StatusCode::UNAUTHORIZED {
+            self.auth.compare_clocks(response.headers(), scope, &shown).await;
+        }
+        Ok(response)
     }
 
     /// Whether the answer is a 401 after which the same request may fare better.
@@ -313,7 +317,17 @@ impl Registry {
             return Ok(response);
         }
         let request = format!("{method} {}", url.path());
-        Err(RequestError::Answer(Box::new(answer(&request, response).await)))
+        let mut answer = answer(&request, response, self.stall).await;
+        answer.clock_difference = self.auth.clock_difference();
+        Err(RequestError::Answer(Box::new(answer)))
+    }
+
+    /// The whole body of an answer.
+    pub(super) async fn body(&self, response: Response) -> Result<Bytes, RequestError> {
+        let body = async {
+            response.bytes().await.map_err(|error| transport_error(&self.target.to_string(), error))
+        };
+        self.watched(body, || 0, || self.stall).await
     }
 
     fn url(&self, repository: &Repository, tail: &str) -> Url {
@@ -348,15 +362,15 @@ fn next_page(target: &Target, url: &Url, headers: &HeaderMap) -> Option<Url> {
     relation.contains("next").then(|| target.resolve(url, address)).flatten()
 }
 
-/// Reads an error answer.
-pub(super) async fn answer(request: &str, mut response: Response) -> Answer {
+/// Reads an error answer, as far as it comes without a pause longer than `stall`.
+pub(super) async fn answer(request: &str, mut response: Response, stall: Duration) -> Answer {
     let header = |name| response.headers().get(name).and_then(|value| value.to_str().ok());
     let retry_after = header(RETRY_AFTER).and_then(|value| value.parse().ok());
     let location = header(LOCATION).filter(|_| response.status().is_redirection());
     let location = location.map(str::to_owned);
     let mut body = Vec::new();
     // A body that breaks off says what it says.
-    while let Ok(Some(piece)) = response.chunk().await {
+    while let Ok(Ok(Some(piece))) = tokio::time::timeout(stall, response.chunk()).await {
         body.extend_from_slice(&piece);
         if body.len() > MAX_ERROR_BODY {
             break;
@@ -368,6 +382,7 @@ pub(super) async fn answer(request: &str, mut response: Response) -> Answer {
         errors: Answer::read_errors(&body),
         retry_after: retry_after.map(Duration::from_secs),
         location,
+        clock_difference: 0,
     }
 }
 
@@ -377,10 +392,28 @@ pub(super) fn transport_error(target: &str, source: reqwest::Error) -> RequestEr
     // An address may carry an upload's state; it is of no use to a person.
     let source = source.without_url();
     match tls_error(&source) {
-        Some(rustls::Error::InvalidCertificate(_)) => RequestError::Certificate { target, source },
+        Some(rustls::Error::InvalidCertificate(why)) => {
+            RequestError::Certificate { target, advice: advice(why), source }
+        }
         Some(rustls::Error::InvalidMessage(_)) => RequestError::NotTls { target },
         _ if source.is_connect() => RequestError::Connect { target, source },
         _ => RequestError::Interrupted { target, source },
+    }
+}
+
+/// What to do about a certificate that was not accepted.
+fn advice(why: &CertificateError) -> &'static str {
+    match why {
+        CertificateError::Expired | CertificateError::ExpiredContext { .. } => {
+            "renew it, or set this machine's clock if that is wrong"
+        }
+        CertificateError::NotValidYet | CertificateError::NotValidYetContext { .. } => {
+            "set this machine's clock, which is probably behind"
+        }
+        CertificateError::NotValidForName | CertificateError::NotValidForNameContext { .. } => {
+            "use a name with --to that the certificate is for"
+        }
+        _ => "give the authority that signed it with --ca-file",
     }
 }
 

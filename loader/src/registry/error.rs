@@ -21,11 +21,10 @@ pub(crate) enum RequestError {
         source: reqwest::Error,
     },
     /// The connection is not trusted. Not retried.
-    #[error(
-        "the certificate of {target} is not trusted; give the authority that signed it with --ca-file"
-    )]
+    #[error("the certificate of {target} is not accepted; {advice}")]
     Certificate {
         target: String,
+        advice: &'static str,
         #[source]
         source: reqwest::Error,
     },
@@ -83,6 +82,9 @@ pub(crate) struct Answer {
     pub(crate) retry_after: Option<Duration>,
     /// Where a redirect leads.
     pub(crate) location: Option<String>,
+    /// By so many seconds the registry's clock and that of its token service differ, if that is
+    /// enough to make it refuse tokens; else 0.
+    pub(crate) clock_difference: u64,
 }
 
 /// The error envelope (OCI distribution specification, "Error Codes").
@@ -116,9 +118,16 @@ impl RequestError {
         }
     }
 
-    /// Whether nobody answers at all.
+    /// Whether the server, or what is behind it, is not there for the moment.
+    pub(crate) fn is_away(&self) -> bool {
+        let away = |answer: &Answer| answer.can_pass() && answer.status.is_server_error();
+        matches!(self, Self::Connect { .. } | Self::Stalled { .. } | Self::Interrupted { .. })
+            || (!self.is_internal() && self.answer().is_some_and(away))
+    }
+
+    /// Whether nobody answers at all, or nobody who can be trusted.
     pub(crate) fn is_unreachable(&self) -> bool {
-        matches!(self, Self::Connect { .. } | Self::Certificate { .. } | Self::Stalled { .. })
+        matches!(self, Self::Connect { .. } | Self::Certificate { .. })
     }
 
     /// The registry's answer, if there was one.
@@ -211,6 +220,13 @@ impl Answer {
         self.errors.iter().any(|(_, message)| message.contains("in read only mode"))
     }
 
+    /// Whether the project does not exist; to Harbor that is as if it were forbidden.
+    pub(crate) fn is_project_missing(&self) -> bool {
+        let is_missing =
+            |message: &str| message.starts_with("project ") && message.contains(" not found");
+        self.errors.iter().any(|(_, message)| is_missing(message))
+    }
+
     fn is_over_quota(&self) -> bool {
         self.errors.iter().any(|(_, message)| message.contains("configured upper limit"))
     }
@@ -268,6 +284,14 @@ impl fmt::Display for Answer {
         }
         if let Some(location) = &self.location {
             write!(f, ": redirects to {location}; give that address with --to")?;
+        }
+        if self.status == StatusCode::UNAUTHORIZED && self.clock_difference > 0 {
+            let seconds = self.clock_difference;
+            return write!(
+                f,
+                "; the clocks of the registry and of its token service are {seconds} s apart, so \
+                 that tokens are refused: set them right"
+            );
         }
         f.write_str(self.hint())
     }

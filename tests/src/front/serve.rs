@@ -153,6 +153,11 @@ impl Server {
                 ending.after_bytes(bytes);
                 answer
             }
+            Verdict::StallInBody => {
+                let answer = self.forward(&judged.request, whole_way(body)).await?;
+                let nothing = StreamBody::new(stream::pending());
+                Ok(answer.map(|_| BodyExt::boxed(nothing)))
+            }
             Verdict::CutUp(bytes) => {
                 let _ = self.forward(&judged.request, cut(body, bytes)).await;
                 Err(io::ErrorKind::ConnectionAborted.into())

@@ -1,6 +1,6 @@
 //! Accounts, passwords, tokens and rights, with Harbor's peculiarities.
 
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use base64::Engine;
 use base64::prelude::BASE64_STANDARD;
@@ -74,7 +74,7 @@ pub(super) struct Token {
 #[derive(Debug, Clone)]
 pub(super) enum Login {
     Anonymous,
-    Account(Kind),
+    Account { name: String, kind: Kind },
     Token(Token),
 }
 
@@ -87,7 +87,7 @@ impl Login {
     pub(super) fn may(&self, repository: &str, push: bool, state: &State) -> bool {
         let kind = match self {
             Self::Anonymous => None,
-            Self::Account(kind) => Some(kind),
+            Self::Account { kind, .. } => Some(kind),
             Self::Token(token) => {
                 if !token.repositories.iter().any(|named| named == repository) {
                     return false;
@@ -111,6 +111,11 @@ impl State {
     /// All tokens that were given out are too old.
     pub fn expire_tokens(&mut self) {
         self.tokens.clear();
+    }
+
+    /// Somebody has tried a wrong password for this user.
+    pub fn lock_user(&mut self, name: &str, time: Duration) {
+        self.locked.insert(name.to_owned(), Instant::now() + time);
     }
 
     /// Who sent a request, or the refusal of a wrong password. A token that is not known, or too
@@ -139,11 +144,11 @@ impl State {
         }
         match self.accounts.get(name) {
             Some(account) if account.password == password => {
-                Ok(Login::Account(account.kind.clone()))
+                Ok(Login::Account { name: name.to_owned(), kind: account.kind.clone() })
             }
             _ => {
                 self.wrong_passwords += 1;
-                self.locked.insert(name.to_owned(), now + self.lock);
+                self.lock_user(name, self.lock);
                 Err(refused())
             }
         }
@@ -192,7 +197,7 @@ impl State {
             .filter_map(|scope| Some(scope.split(':').next()?.to_owned()))
             .collect();
         let account = match self.login(request) {
-            Ok(Login::Account(kind)) => Some(kind),
+            Ok(Login::Account { kind, .. }) => Some(kind),
             Err(refusal) if repositories.is_empty() => return refusal,
             _ => None,
         };

@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use super::accounts::{Kind, Login};
+use super::accounts::{Account, Kind, Login};
 use super::{Project, State, images, parameter};
 use crate::front::{Request, Verdict};
 
@@ -19,8 +19,8 @@ impl State {
         };
         let path = request.target.strip_prefix("/api/v2.0/").unwrap_or_default();
         let path = path.split('?').next().unwrap_or_default();
-        let kind = match &login {
-            Login::Account(kind) => kind.clone(),
+        let (account, kind) = match &login {
+            Login::Account { name, kind } => (name, kind.clone()),
             _ if path == "systeminfo" => {
                 return Verdict::json(200, &json!({"harbor_version": "v2.9.5-double"}));
             }
@@ -40,7 +40,7 @@ impl State {
                 let name = parameter(&request.target, "project_name").unwrap_or_default();
                 Verdict::status(if self.projects.contains_key(&name) { 200 } else { 404 })
             }
-            ("POST", "projects") => self.create_project(request, &kind),
+            ("POST", "projects") => self.create_project(request, account, &kind),
             ("GET", _) => self.look_at(request, path, &kind),
             _ => forbidden(),
         }
@@ -91,7 +91,7 @@ impl State {
         }
     }
 
-    fn create_project(&mut self, request: &Request, kind: &Kind) -> Verdict {
+    fn create_project(&mut self, request: &Request, account: &str, kind: &Kind) -> Verdict {
         let is_json = request
             .header("content-type")
             .is_some_and(|content_type| content_type.starts_with("application/json"));
@@ -143,6 +143,10 @@ impl State {
         let mut project = Project::default();
         project.public = text(&body["metadata"]["public"]) == "true";
         project.limit = u64::try_from(limit).ok().filter(|limit| *limit > 0 && may_limit);
+        // Who makes a project is its administrator.
+        if let Some(Account { kind: Kind::User(projects), .. }) = self.accounts.get_mut(account) {
+            projects.push(name.clone());
+        }
         self.projects.insert(name, project);
         Verdict::status(201).with_header("location", "/api/v2.0/projects/2")
     }

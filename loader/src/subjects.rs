@@ -1,0 +1,121 @@
+//! The order of a repository's tags: a signature, or another artifact that refers to an image, comes
+//! after what it refers to, so that the target can link the two.
+
+use std::collections::{HashMap, HashSet, VecDeque};
+
+use tranship_common::bundle::ManifestEntry;
+use tranship_common::{Digest, Tag};
+
+/// What the order of an image follows from.
+pub(crate) trait Referrer {
+    /// Its tag.
+    fn tag(&self) -> &Tag;
+    /// Its manifests.
+    fn manifests(&self) -> impl Iterator<Item = &ManifestEntry>;
+}
+
+/// The same images, in the same order but for those that stand before their subject.
+pub(crate) fn subjects_first<R: Referrer>(queue: VecDeque<usize>, images: &[R]) -> VecDeque<usize> {
+    let mut holders: HashMap<Digest, usize> = HashMap::new();
+    for image in &queue {
+        for part in images[*image].manifests() {
+            holders.entry(part.digest).or_insert(*image);
+        }
+    }
+    let subjects = |image: usize| {
+        let parts = images[image].manifests().filter_map(|part| part.subject);
+        parts.chain(signed_by(images[image].tag())).collect::<Vec<_>>()
+    };
+    let mut ordered = VecDeque::with_capacity(queue.len());
+    let mut begun = HashSet::new();
+    for image in queue {
+        // Each is entered when all before it are; one that is begun already is on its way.
+        let mut path = vec![(image, false)];
+        while let Some((image, is_ready)) = path.pop() {
+            if is_ready {
+                ordered.push_back(image);
+            } else if begun.insert(image) {
+                path.push((image, true));
+                let before = subjects(image).into_iter().filter_map(|of| holders.get(&of));
+                path.extend(before.map(|before| (*before, false)));
+            }
+        }
+    }
+    ordered
+}
+
+/// What cosign's tags, as `sha256-HEX.sig`, and the tags of the referrers tag schema (OCI
+/// distribution specification, "Referrers Tag Schema"), as `sha256-HEX`, say that they are about.
+fn signed_by(tag: &Tag) -> Option<Digest> {
+    let (hex, ending) = tag.as_str().strip_prefix("sha256-")?.split_at_checked(64)?;
+    let is_whole = ending.is_empty() || ending.starts_with('.');
+    format!("sha256:{hex}").parse().ok().filter(|_| is_whole)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    struct Image(Tag, Vec<ManifestEntry>);
+
+    impl Referrer for Image {
+        fn tag(&self) -> &Tag {
+            &self.0
+        }
+
+        fn manifests(&self) -> impl Iterator<Item = &ManifestEntry> {
+            self.1.iter()
+        }
+    }
+
+    fn image(tag: &str, content: &str, subject: Option<&str>) -> Image {
+        let entry = serde_json::json!({
+            "digest": Digest::of(content.as_bytes()).to_string(),
+            "size": 1,
+            "mediaType": "application/vnd.oci.image.manifest.v1+json",
+            "subject": subject.map(|of| Digest::of(of.as_bytes()).to_string()),
+        });
+        Image(tag.parse().unwrap(), vec![serde_json::from_value(entry).unwrap()])
+    }
+
+    fn ordered(images: &[Image]) -> Vec<usize> {
+        subjects_first((0..images.len()).collect(), images).into()
+    }
+
+    #[test]
+    fn what_refers_comes_after_what_it_refers_to() {
+        let signature = format!("sha256-{}.sig", Digest::of(b"image").hex());
+        let images = [
+            image("first", "first", None),
+            image(&signature, "signature", None),
+            image("sbom-of-sbom", "outer", Some("inner")),
+            image("sbom", "inner", Some("image")),
+            image("image", "image", None),
+            image("stray", "stray", Some("elsewhere")),
+        ];
+        assert_eq!(ordered(&images), [0, 4, 1, 3, 2, 5]);
+    }
+
+    #[test]
+    fn a_circle_keeps_all_of_its_images() {
+        let images = [image("a", "a", Some("b")), image("b", "b", Some("a"))];
+        let mut order = ordered(&images);
+        order.sort_unstable();
+        assert_eq!(order, [0, 1]);
+        assert_eq!(ordered(&[image("self", "self", Some("self"))]), [0]);
+    }
+
+    #[test]
+    fn tags_that_only_look_like_it() {
+        let hex = Digest::of(b"x").hex();
+        for (tag, is_one) in [
+            (format!("sha256-{hex}"), true),
+            (format!("sha256-{hex}.att"), true),
+            (format!("sha256-{hex}x"), false),
+            (format!("sha256-{}.sig", &hex[1..]), false),
+            ("latest".to_owned(), false),
+        ] {
+            assert_eq!(signed_by(&tag.parse().unwrap()).is_some(), is_one, "{tag}");
+        }
+    }
+}

@@ -1,0 +1,84 @@
+//! Names of projects and repositories.
+
+use std::fs;
+
+use e2e::programs::Run;
+use e2e::{Bundle, Harbor, Tree, skopeo};
+
+use super::{command, loading};
+
+#[test]
+fn names_that_harbor_refuses_are_found_before_anything_is_sent() {
+    let bundle = Bundle::of(|root| {
+        let mut tree = Tree::new(root, 83);
+        for repository in ["a__b/x", "c--d/y", "fine/z"] {
+            tree.simple(repository, "1");
+        }
+        tree
+    });
+    let harbor = Harbor::start();
+    loading(&bundle, &harbor)
+        .run()
+        .expect(1)
+        .says("--map 'a__b/*=a_b/*'")
+        .says("--map 'c--d/*=c-d/*'")
+        .says("2 names cannot be used");
+    assert!(harbor.requests().iter().all(|request| request.method == "GET"));
+
+    let rules = bundle.file("rules");
+    fs::write(&rules, "# as suggested\na__b/*=a_b/*\n\nc--d/*=c-d/*\n").unwrap();
+    let with_rules = |name: &str| {
+        let mut command = command(name, &bundle, &harbor);
+        command.arg("--map-file").arg(&rules);
+        command
+    };
+    with_rules("load").run().ok().prints("3 images loaded");
+    with_rules("check").run().ok();
+    assert!(skopeo::tag_digest(&harbor.registry.address(), "a_b/x:1").is_some());
+
+    let mut prefixed = command("load", &bundle, &harbor);
+    prefixed
+        .args(["--prefix", "old", "--map", "fine/*=new/*"])
+        .run()
+        .ok()
+        .prints("3 images loaded");
+    let projects: Vec<String> = harbor.state().projects.keys().cloned().collect();
+    assert_eq!(projects, ["a_b", "c-d", "fine", "library", "new", "old"]);
+    fs::write(&rules, "a__b/*=a_b/*\nnonsense\n").unwrap();
+    with_rules("load").run().expect(1).says("line 2").says("`nonsense` is no rule");
+}
+
+#[test]
+fn a_project_whose_name_is_a_number() {
+    let bundle = Bundle::of(|root| {
+        let mut tree = Tree::new(root, 101);
+        tree.simple("7/image", "1");
+        tree
+    });
+    let harbor = Harbor::start();
+    let planned = command("plan", &bundle, &harbor).run().ok();
+    let _ = planned.prints("7 (the project will be made)");
+    loading(&bundle, &harbor).run().ok().prints("1 image loaded");
+    // Harbor would take it for the seventh project, which does not exist.
+    let checked = command("check", &bundle, &harbor).run().ok().prints("1 tag checked, all in");
+    assert!(!checked.stderr.contains("not checked"), "{}", checked.stderr);
+}
+
+#[test]
+fn names_of_every_length() {
+    let project = "p".repeat(200);
+    let fits = format!("{project}/{}", "r".repeat(44));
+    let bundle = Bundle::of(|root| {
+        let mut tree = Tree::new(root, 102);
+        tree.simple(&fits, "1");
+        tree.simple("team/image", &"t".repeat(128));
+        tree.simple("team/image", "_under");
+        tree
+    });
+    let harbor = Harbor::start();
+    loading(&bundle, &harbor).run().ok().prints("3 images loaded");
+    command("check", &bundle, &harbor).run().ok();
+    // One more character, and Harbor fails with an empty answer.
+    let refused = loading(&bundle, &harbor).args(["--map", &format!("{fits}={fits}x")]).run();
+    let _ = refused.expect(1).says("246 characters").says("1 name cannot be used");
+}
