@@ -36,10 +36,14 @@ pub(crate) type Projects = BTreeMap<String, bool>;
 
 impl Destination {
     /// Logs in and finds out what the target is.
-    pub(crate) async fn reach(connection: &Connection, terminal: Terminal) -> Result<Self> {
+    pub(crate) async fn reach(
+        connection: &Connection,
+        terminal: Terminal,
+        progress: &dyn Progress,
+    ) -> Result<Self> {
         let registry = Rc::new(connect(connection, terminal)?);
-        let harbor = greet(&registry, connection).await?;
         let (retry, jobs) = (retry_policy(connection), connection.jobs.get());
+        let harbor = greet(&registry, connection, &retry, progress).await?;
         Ok(Self { registry, harbor, retry, jobs })
     }
 
@@ -200,18 +204,17 @@ impl Destination {
 pub(crate) async fn greet(
     registry: &Registry,
     connection: &Connection,
+    retry: &RetryPolicy,
+    progress: &dyn Progress,
 ) -> Result<Option<SystemInfo>> {
     let asking = || format!("asking {}", registry.target());
     let lock = connection.retry_delay.map_or(LOCK, Duration::from_millis);
-    let pinged = match registry.ping().await {
-        // Somebody else's wrong password locks the user name for a moment.
-        Err(RequestError::Credentials { .. }) if registry.is_harbor().await => {
-            tokio::time::sleep(lock).await;
-            registry.ping().await
-        }
-        other => other,
+    // Nobody at all is rather a wrong address than an outage, and is said at once.
+    let ping = async || match ping(registry, lock).await {
+        Err(error @ RequestError::Connect { .. }) => Ok(Err(error)),
+        other => other.map(Ok),
     };
-    pinged.with_context(asking)?;
+    retry.insist(progress, ping).await.flatten().with_context(asking)?;
     let found = registry.is_harbor().await;
     match connection.target_kind {
         TargetKind::Registry => return Ok(None),
@@ -219,11 +222,22 @@ pub(crate) async fn greet(
         TargetKind::Auto | TargetKind::Harbor => {}
     }
     registry.use_as_harbor(lock).await;
-    let info = registry.system_info().await.with_context(asking)?;
+    let info = retry.insist(progress, || registry.system_info()).await.with_context(asking)?;
     if info.harbor_version.is_empty() {
         bail!("{} does not say that it is Harbor; is --target-kind right?", registry.target());
     }
     Ok(Some(info))
+}
+
+async fn ping(registry: &Registry, lock: Duration) -> Result<(), RequestError> {
+    match registry.ping().await {
+        // Somebody else's wrong password locks the user name for a moment.
+        Err(RequestError::Credentials { .. }) if registry.is_harbor().await => {
+            tokio::time::sleep(lock).await;
+            registry.ping().await
+        }
+        other => other,
+    }
 }
 
 /// The rules of a file: one a line, blank lines and comments left out.

@@ -25,11 +25,12 @@ impl ProjectMaker {
         connection: &Connection,
         options: &NewProjects,
         destination: &Destination,
+        progress: &dyn Progress,
     ) -> Result<Self> {
         let administrator = connect_as_administrator(connection, options)?;
         let registry = match administrator {
             Some(administrator) => {
-                greet(&administrator, connection).await?;
+                greet(&administrator, connection, &destination.retry, progress).await?;
                 Rc::new(administrator)
             }
             None => Rc::clone(&destination.registry),

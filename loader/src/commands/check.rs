@@ -24,9 +24,9 @@ struct Checked {
 pub(crate) fn run(options: &Check, terminal: Terminal) -> Result<Exit> {
     let bundle = super::open(&options.bundle)?;
     let (destination, mapped, found, listing) = super::block_on(async {
-        let destination = Destination::reach(&options.connection, terminal).await?;
-        let mapped = destination.map(bundle.contents(), &options.names, terminal)?;
         let progress = terminal.progress();
+        let destination = Destination::reach(&options.connection, terminal, &*progress).await?;
+        let mapped = destination.map(bundle.contents(), &options.names, terminal)?;
         let (_, found) = destination.inventory(&mapped.contents, &*progress).await?;
         let listing = match destination.harbor {
             Some(_) => destination.listing(&mapped.contents, &found, &*progress).await,

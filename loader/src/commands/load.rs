@@ -90,16 +90,17 @@ struct Loaded {
 
 /// Asks the target what it has, then sends what is missing.
 async fn transfer(options: &Load, terminal: Terminal, bundle: Bundle) -> Result<Loaded> {
-    let destination = Destination::reach(&options.connection, terminal).await?;
+    let progress = terminal.progress();
+    let destination = Destination::reach(&options.connection, terminal, &*progress).await?;
     let mapped = destination.map(bundle.contents(), &options.names, terminal)?;
     let contents = &mapped.contents;
-    let progress = terminal.progress();
     let (projects, found) = destination.inventory(contents, &*progress).await?;
     let maker = match options.no_create_projects {
         true => None,
-        false => {
-            Some(ProjectMaker::new(&options.connection, &options.projects, &destination).await?)
-        }
+        false => Some(
+            ProjectMaker::new(&options.connection, &options.projects, &destination, &*progress)
+                .await?,
+        ),
     };
     if !options.no_preflight {
         let creator = maker.as_ref().map(|maker| maker.registry.as_ref());

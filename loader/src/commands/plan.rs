@@ -33,10 +33,10 @@ struct Planned {
 pub(crate) fn run(options: &Plan, terminal: Terminal) -> Result<Exit> {
     let bundle = super::open(&options.bundle)?;
     let planned = super::block_on(async {
-        let destination = Destination::reach(&options.connection, terminal).await?;
+        let progress = terminal.progress();
+        let destination = Destination::reach(&options.connection, terminal, &*progress).await?;
         let mapped = destination.map(bundle.contents(), &options.names, terminal)?;
         let contents = &mapped.contents;
-        let progress = terminal.progress();
         let (projects, found) = destination.inventory(contents, &*progress).await?;
         let creator = Some(destination.registry.as_ref());
         let preflight =

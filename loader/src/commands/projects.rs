@@ -10,14 +10,16 @@ use crate::projects::ProjectMaker;
 pub(crate) fn run(options: &Projects, terminal: Terminal) -> Result<Exit> {
     let bundle = super::open(&options.bundle)?;
     let (all, made) = super::block_on(async {
-        let destination = Destination::reach(&options.connection, terminal).await?;
+        let progress = terminal.progress();
+        let destination = Destination::reach(&options.connection, terminal, &*progress).await?;
         if destination.harbor.is_none() {
             bail!("{} is not Harbor and has no projects", destination.registry.target());
         }
         let mapped = destination.map(bundle.contents(), &options.names, terminal)?;
-        let progress = terminal.progress();
         let projects = destination.projects(&mapped.contents, &*progress).await?;
-        let maker = ProjectMaker::new(&options.connection, &options.projects, &destination).await?;
+        let maker =
+            ProjectMaker::new(&options.connection, &options.projects, &destination, &*progress)
+                .await?;
         let made = maker.make_missing(&projects, &*progress, terminal).await?;
         Ok((projects.len() as u64, made))
     })?;

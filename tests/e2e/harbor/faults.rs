@@ -5,6 +5,7 @@ use std::process::Stdio;
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 
+use e2e::harbor::Project;
 use e2e::programs::{Run, load, signal, wait};
 use e2e::shown::whole_tags;
 use e2e::{Bundle, Harbor, Tree, Verdict};
@@ -24,10 +25,11 @@ fn five_projects() -> Bundle {
     })
 }
 
-/// What goes wrong in one load: chances for each request, a window in which nothing answers, and a
-/// request at which loader is killed.
+/// What goes wrong in one load: chances for each request, a window in which nobody answers, a start
+/// anew of Harbor, and a request at which loader is killed.
 struct Weather {
     harbor: Harbor,
+    kind: &'static str,
     faults: Arc<AtomicUsize>,
     calm: Arc<AtomicBool>,
     process: Arc<AtomicU32>,
@@ -37,14 +39,16 @@ impl Weather {
     fn new(seed: u64) -> Self {
         let mut random = fastrand::Rng::with_seed(seed);
         let chance = random.u32(5..40);
-        let restart = random.usize(..150);
+        let (gone, restart) = (random.usize(..150), random.usize(..150));
         let kill = random.usize(..200);
         let random = Mutex::new(random);
         let (faults, calm) = (Arc::new(AtomicUsize::new(0)), Arc::new(AtomicBool::new(false)));
         let process = Arc::new(AtomicU32::new(0));
+        // Half of the loads use tokens, as with any registry.
+        let kind = if seed.is_multiple_of(2) { "harbor" } else { "registry" };
         let (count, is_calm, to_kill) = (faults.clone(), calm.clone(), process.clone());
         let seen = AtomicUsize::new(0);
-        let harbor = Harbor::with_trouble(move |request, _| {
+        let harbor = Harbor::with_trouble(move |request, state| {
             if is_calm.load(Ordering::SeqCst) {
                 return None;
             }
@@ -56,17 +60,26 @@ impl Weather {
                 signal(to_kill.load(Ordering::SeqCst), "KILL");
             }
             let mut random = random.lock().unwrap();
-            let trouble = if (restart..restart + 10).contains(&number) {
+            let trouble = if (gone..gone + 10).contains(&number) {
                 Verdict::AnswerEarly(502)
+            } else if number == restart {
+                Verdict::Restart(random.usize(1..20))
             } else if random.u32(..chance) == 0 {
-                match random.u32(..6) {
+                match random.u32(..8) {
                     0 => Verdict::CutUp(random.u64(..2000)),
                     1 => Verdict::CutDown(random.u64(..200)),
                     2 => Verdict::AnswerEarly(502),
                     3 => Verdict::status(429).with_header("retry-after", "0"),
                     4 => Verdict::status(500),
-                    _ if request.header("authorization").is_some() => Verdict::status(401)
-                        .with_header("www-authenticate", "Basic realm=\"harbor\""),
+                    5 if request.header("authorization").is_some() => {
+                        Verdict::error(401, "UNAUTHORIZED", "unauthorized: unauthorized")
+                            .with_header("www-authenticate", "Basic realm=\"harbor\"")
+                    }
+                    6 => Verdict::ForwardAndClose,
+                    7 => {
+                        state.expire_tokens();
+                        return None;
+                    }
                     _ => Verdict::CutUp(0),
                 }
             } else {
@@ -75,13 +88,17 @@ impl Weather {
             count.fetch_add(1, Ordering::SeqCst);
             Some(trouble)
         });
-        Self { harbor, faults, calm, process }
+        if kind == "registry" {
+            let projects = (0..5).map(|number| (format!("project{number}"), Project::default()));
+            harbor.state().projects.extend(projects);
+        }
+        Self { harbor, kind, faults, calm, process }
     }
 
     /// One run of loader; `None` when it was killed.
     fn load(&self, bundle: &Bundle) -> Option<i32> {
         let mut command = load(&bundle.path(), &self.harbor.url());
-        command.env("TRANSHIP_USERNAME", "admin").env("TRANSHIP_PASSWORD", "Harbor12345");
+        super::log_in(&mut command, "admin", "Harbor12345").args(["--target-kind", self.kind]);
         self.process.store(0, Ordering::SeqCst);
         let child = command.stdin(Stdio::null()).start();
         self.process.store(child.id(), Ordering::SeqCst);

@@ -139,12 +139,9 @@ fn rules_that_are_off_or_for_other_repositories() {
         tree.simple("team/image", "1");
         tree
     });
-    let rules = || {
-        let off = Immutable { disabled: true, ..Immutable::tags("**") };
-        let elsewhere = Immutable { repositories: "scratch".into(), ..Immutable::tags("**") };
-        vec![off, elsewhere]
-    };
-    harbor.state().projects.get_mut("team").unwrap().immutable = rules();
+    let off = Immutable { disabled: true, ..Immutable::tags("**") };
+    let elsewhere = Immutable { repositories: "scratch".into(), ..Immutable::tags("**") };
+    harbor.state().projects.get_mut("team").unwrap().immutable = vec![off, elsewhere];
     let loaded = loading(&other, &harbor).run().ok().prints("1 image loaded");
     assert!(!loaded.stderr.contains("will not arrive"), "{}", loaded.stderr);
 }

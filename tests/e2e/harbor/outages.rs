@@ -42,6 +42,17 @@ fn a_proxy_that_finds_nobody_behind_it() {
 }
 
 #[test]
+fn harbor_that_is_not_up_yet() {
+    let bundle = Bundle::simple();
+    let seen = AtomicUsize::new(0);
+    let harbor = Harbor::with_trouble(move |_, _| {
+        (seen.fetch_add(1, Ordering::SeqCst) < 5).then(|| Verdict::page(502, "Bad Gateway"))
+    });
+    let loaded = loading(&bundle, &harbor).run().ok().prints("1 image loaded");
+    let _ = loaded.says("502 Bad Gateway; waiting up to 300 s");
+}
+
+#[test]
 fn harbor_that_stays_away() {
     let bundle = Bundle::everything(123);
     let seen = AtomicUsize::new(0);
