@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Measures loader on the tests' double of Harbor, which lets one push at a time into a project and
 # holds it for 60 ms: eight projects against one, and against skopeo.
-# usage: scripts/bench-harbor.sh
+# usage: scripts/bench.sh --harbor
 set -euo pipefail
 cd "$(dirname "$0")/.."
 

@@ -1,10 +1,12 @@
 #!/usr/bin/env bash
 # Measures packer against tar, and loader against skopeo, in one run, and prints tables of ratios.
-# usage: scripts/bench.sh [STORAGE]
+# usage: scripts/bench.sh [STORAGE], or scripts/bench.sh --harbor
 #   STORAGE: a registry's storage; without it, one with 5,000 tags is made (some minutes).
+#   --harbor: measures loading into the tests' double of Harbor instead.
 #   FOLDER=... keeps what was made; ROUNDS=3 is how often packing is timed.
 set -euo pipefail
 cd "$(dirname "$0")/.."
+[ "${1:-}" != --harbor ] || exec scripts/bench-harbor.sh
 
 scripts/install.sh time:time
 cargo build --release --locked --quiet -p packer -p loader

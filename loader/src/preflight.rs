@@ -16,6 +16,9 @@ use crate::survey::Found;
 const STORED: [&str; 4] =
     [kinds::OCI_MANIFEST, kinds::OCI_INDEX, kinds::DOCKER_MANIFEST, kinds::DOCKER_LIST];
 
+/// Layers larger than this (bytes) are too much for old versions of Harbor.
+const LARGE_BLOB: u64 = 32 << 30;
+
 /// What was found out.
 #[derive(Debug, Default)]
 pub(crate) struct Preflight {
@@ -72,7 +75,18 @@ pub(crate) async fn preflight(
         }
     }
     preflight.unknown_types(contents, found);
+    if fails_at_large_blobs(&info.harbor_version) {
+        preflight.large_blobs(contents, found);
+    }
     Ok(preflight)
+}
+
+/// Whether this version of Harbor, as `v2.9.5-5f14fa1e`, fails at layers beyond [`LARGE_BLOB`]:
+/// mended in 2.9.2.
+fn fails_at_large_blobs(version: &str) -> bool {
+    let numbers = version.trim_start_matches('v').split('-').next().unwrap_or_default();
+    let numbers: Vec<u32> = numbers.split('.').map_while(|number| number.parse().ok()).collect();
+    numbers.len() == 3 && numbers < vec![2, 9, 2]
 }
 
 /// What a project gains.
@@ -230,6 +244,23 @@ impl Preflight {
         }
     }
 
+    /// Blobs that are too large for this version.
+    fn large_blobs(&mut self, contents: &Contents, found: &[Found]) {
+        for ((repository, tag), found) in contents.images().zip(found) {
+            let blobs = contents.closure(tag.digest).into_iter().flat_map(|part| &part.blobs);
+            let mut large = blobs.filter(|blob| contents.size(**blob) > Some(LARGE_BLOB));
+            if *found != Found::Same
+                && let Some(blob) = large.next()
+            {
+                self.warnings.push(format!(
+                    "{repository}:{} has the layer {blob} of more than 32 GiB, at which Harbor \
+                     before 2.9.2 fails",
+                    tag.name
+                ));
+            }
+        }
+    }
+
     /// Manifests of types that Harbor is not known to store.
     fn unknown_types(&mut self, contents: &Contents, found: &[Found]) {
         for ((repository, tag), found) in contents.images().zip(found) {
@@ -255,5 +286,20 @@ fn why(error: &RequestError) -> String {
             "these rights do not show it".to_owned()
         }
         _ => error.in_words(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn versions_that_fail_at_large_blobs() {
+        for version in ["v2.8.4-1a2b3c", "v2.9.1-1a2b3c", "2.0.0"] {
+            assert!(fails_at_large_blobs(version), "{version}");
+        }
+        for version in ["v2.9.2-1a2b3c", "v2.9.5-1a2b3c", "v2.10.0-1a2b3c", "v3.0.0", "dev", ""] {
+            assert!(!fails_at_large_blobs(version), "{version}");
+        }
     }
 }

@@ -48,6 +48,18 @@ impl ProjectMaker {
         terminal: Terminal,
     ) -> Result<u64> {
         let mut made = 0;
+        let makes_any = projects.values().any(|exists| !exists);
+        let is_administrator = async || self.registry.is_administrator().await.ok().flatten();
+        if self.options.storage_limit.is_some()
+            && makes_any
+            && is_administrator().await != Some(true)
+        {
+            let account = self.registry.account();
+            terminal.message(&format!(
+                "warning: Harbor takes --storage-limit from administrators, and {account} may be \
+                 none: its projects may get Harbor's own limit"
+            ));
+        }
         for (name, _) in projects.iter().filter(|(_, exists)| !**exists) {
             let create = || self.registry.create_project(name, self.options);
             self.retry.insist(progress, create).await.with_context(|| {

@@ -14,6 +14,7 @@ use serde::Serialize;
 use tokio::sync::{Mutex, Semaphore};
 use tranship_common::bundle::{DescriptionError, ManifestEntry, ReadError};
 use tranship_common::{Digest, Progress, Repository};
+use url::Url;
 
 use crate::cargo::Cargo;
 use crate::mapping::project_of;
@@ -238,10 +239,19 @@ impl Transfer {
         payload: SharedPayload,
     ) -> Result<Delivery, RequestError> {
         let mut attempts = self.retry.begin();
+        // An upload that broke off cannot go on, but its session may still take up room.
+        let mut abandoned = Vec::new();
         loop {
-            match self.try_to_deliver(blob, &to, from.as_ref(), cargo, &payload).await {
-                Ok(delivery) => return Ok(delivery),
-                Err(error) => {
+            let tried = self.try_to_deliver(blob, &to, from.as_ref(), cargo, &payload);
+            match tried.await {
+                Ok(delivery) => {
+                    for session in &abandoned {
+                        let _ = self.registry.cancel_upload(&to, session).await;
+                    }
+                    return Ok(delivery);
+                }
+                Err((error, session)) => {
+                    abandoned.extend(session);
                     let size = payload.lock().await.as_ref().map_or(0, Payload::size);
                     let error = self.explained(error, &to, size).await;
                     self.take_notice(&error);
@@ -277,6 +287,7 @@ impl Transfer {
         }
     }
 
+    /// An error comes with the upload session that was open, if there was one.
     async fn try_to_deliver(
         &self,
         blob: Digest,
@@ -284,28 +295,51 @@ impl Transfer {
         from: Option<&Repository>,
         cargo: &Mutex<Cargo>,
         payload: &Mutex<Option<Payload>>,
-    ) -> Result<Delivery, RequestError> {
+    ) -> Result<Delivery, (RequestError, Option<Url>)> {
+        let begun = self.begin(blob, to, from).await.map_err(|error| (error, None))?;
+        let session = match begun {
+            Upload::Mounted if from.is_some() => return Ok(Delivery::Mounted),
+            Upload::Mounted => return Ok(Delivery::Present),
+            Upload::Session(session) => session,
+        };
+        let sent = self.send(blob, to, &session, cargo, payload).await;
+        sent.map(Delivery::Uploaded).map_err(|error| (error, Some(session)))
+    }
+
+    /// Mounts a blob, or opens an upload session for it.
+    async fn begin(
+        &self,
+        blob: Digest,
+        to: &Repository,
+        from: Option<&Repository>,
+    ) -> Result<Upload, RequestError> {
         let pair = from.map(|from| (project_of(from).to_owned(), project_of(to).to_owned()));
         let denied = pair.as_ref().is_some_and(|pair| self.denied_mounts.borrow().contains(pair));
         let from = from.filter(|_| !denied);
         let asked = Instant::now();
         let begun = self.registry.begin_upload(to, Some((blob, from.unwrap_or(to)))).await;
         self.throttle.answered_after(asked.elapsed());
-        let begun = match begun {
+        match begun {
             // The other repository may be out of reach for us: that is no reason not to upload.
             Err(error) if from.is_some() && error.is_refused_mount() => {
                 self.denied_mounts.borrow_mut().extend(pair);
-                self.registry.begin_upload(to, None).await?
+                self.registry.begin_upload(to, None).await
             }
             // Harbor's database may know of a blob that its backend has lost.
-            Err(error) if error.is_not_found() => self.registry.begin_upload(to, None).await?,
-            other => other?,
-        };
-        let session = match begun {
-            Upload::Mounted if from.is_some() => return Ok(Delivery::Mounted),
-            Upload::Mounted => return Ok(Delivery::Present),
-            Upload::Session(session) => session,
-        };
+            Err(error) if error.is_not_found() => self.registry.begin_upload(to, None).await,
+            other => other,
+        }
+    }
+
+    /// Sends the bytes of a blob, and tells how many there were.
+    async fn send(
+        &self,
+        blob: Digest,
+        to: &Repository,
+        session: &Url,
+        cargo: &Mutex<Cargo>,
+        payload: &Mutex<Option<Payload>>,
+    ) -> Result<u64, RequestError> {
         let mut held = payload.lock().await;
         let bytes = match &*held {
             Some(bytes) => bytes.clone(),
@@ -319,8 +353,8 @@ impl Transfer {
             true => self.large.acquire().await.ok(),
             false => None,
         };
-        self.registry.finish_upload(to, &session, blob, &bytes, &self.progress).await?;
-        Ok(Delivery::Uploaded(bytes.size()))
+        self.registry.finish_upload(to, session, blob, &bytes, &self.progress).await?;
+        Ok(bytes.size())
     }
 
     /// Stores manifests, children first, and the last one under the tag.

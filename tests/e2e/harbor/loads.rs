@@ -66,19 +66,25 @@ fn an_empty_target_gets_no_more_requests_than_it_must() {
 fn harbor_taken_for_a_plain_registry() {
     let bundle = Bundle::of(|root| {
         let mut tree = Tree::new(root, 94);
-        tree.simple("team/image", "1");
-        tree.simple("team/other", "1");
+        let shared = tree.layer(Family::Oci, 5000);
+        for repository in ["team/image", "other/image"] {
+            let image =
+                tree.image(repository, Family::Oci, repository, std::slice::from_ref(&shared));
+            tree.tag(repository, "1", digest_of(&image));
+        }
         tree
     });
     let harbor = Harbor::start();
-    harbor.state().projects.insert("team".into(), Project::default());
+    for name in ["team", "other"] {
+        harbor.state().projects.insert(name.into(), Project::default());
+    }
     let as_registry = || {
         let mut command = loading(&bundle, &harbor);
         command.args(["--target-kind", "registry"]);
         command
     };
-    // With tokens, as any client has them.
-    as_registry().run().ok().prints("2 images loaded");
+    // With tokens, as any client has them; one of them for a mount out of another project.
+    as_registry().run().ok().prints("2 images loaded").prints("1 mounted");
     let requests = harbor.requests();
     assert!(requests.iter().any(|request| request.target.starts_with("/service/token")));
     assert!(requests.iter().all(|request| !request.target.starts_with("/api/")));
@@ -87,6 +93,36 @@ fn harbor_taken_for_a_plain_registry() {
     let plain = e2e::Registry::start();
     let mut mistaken = load(&bundle.path(), &plain.url());
     mistaken.args(["--target-kind", "harbor"]).run().expect(1).says("/api/v2.0/systeminfo");
+}
+
+#[test]
+fn tokens_that_end_in_the_middle_of_a_load() {
+    let bundle = Bundle::of(|root| {
+        let mut tree = Tree::new(root, 95);
+        for tag in 0..10 {
+            tree.simple("team/image", &tag.to_string());
+        }
+        tree
+    });
+    // Harbor answers a token that is too old with a challenge for Basic, never for Bearer.
+    let harbor = Harbor::with_trouble(|request, state| {
+        if request.number % 10 == 9 {
+            state.expire_tokens();
+        }
+        None
+    });
+    harbor.state().projects.insert("team".into(), Project::default());
+    loading(&bundle, &harbor)
+        .args(["--target-kind", "registry", "--jobs", "1"])
+        .run()
+        .ok()
+        .prints("10 images loaded");
+    let requests = harbor.requests();
+    let tokens = requests.iter().filter(|request| request.target.starts_with("/service/token"));
+    assert!(tokens.count() > 5);
+    for blob in bundle.blobs() {
+        assert_eq!(harbor.registry.commits(&blob), 1, "{blob}");
+    }
 }
 
 #[test]

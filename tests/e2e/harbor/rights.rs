@@ -169,14 +169,42 @@ fn an_account_that_makes_projects_and_another_that_loads() {
 }
 
 #[test]
+fn a_storage_limit_from_somebody_who_may_not_set_it() {
+    let bundle = Bundle::simple();
+    let harbor = with_accounts(false, false);
+    let mut projects = command("projects", &bundle, &harbor);
+    projects.args(["--storage-limit", "1G"]);
+    let made = log_in(&mut projects, "robot$system", "secret").run().ok().prints("1 project made");
+    let _ = made.says("Harbor takes --storage-limit from administrators");
+    assert_eq!(harbor.state().projects["team"].limit, None);
+}
+
+#[test]
+fn a_project_that_somebody_else_makes_meanwhile() {
+    let bundle = Bundle::simple();
+    // It is not there when loader asks, and is there when it is to be made.
+    let harbor = Harbor::with_trouble(|request, state| {
+        if request.method == "POST" && request.target == "/api/v2.0/projects" {
+            state.projects.insert("team".into(), Project::default());
+        }
+        None
+    });
+    loading(&bundle, &harbor).run().ok().prints("1 image loaded");
+}
+
+#[test]
 fn a_wrong_password_is_said_at_once() {
     let bundle = Bundle::simple();
     let harbor = Harbor::start();
-    let mut wrong = load(&bundle.path(), &harbor.url());
-    log_in(&mut wrong, "admin", "nonsense")
-        .run()
-        .expect(1)
-        .says("refuses the user name or password of admin");
+    harbor.state().lock = Duration::ZERO;
+    for kind in ["harbor", "registry", "auto"] {
+        let mut wrong = load(&bundle.path(), &harbor.url());
+        log_in(&mut wrong, "admin", "nonsense")
+            .args(["--target-kind", kind])
+            .run()
+            .expect(1)
+            .says("refuses the user name or password of admin");
+    }
     let mut unquoted = load(&bundle.path(), &harbor.url());
     log_in(&mut unquoted, "robotloader", "x").run().expect(1).says("put it between single quotes");
     assert!(harbor.requests().iter().all(|request| request.method == "GET"));
