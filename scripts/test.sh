@@ -4,8 +4,8 @@
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
-# A browser looks at the report.
-scripts/install.sh chromium:chromium
+# A browser looks at the report, a proxy stands before registries.
+PATH=$PATH:/usr/sbin scripts/install.sh chromium:chromium nginx:nginx-light
 cargo fmt --check
 cargo clippy --workspace --all-targets --locked -- --deny warnings
 RUSTDOCFLAGS="--deny warnings" cargo doc --workspace --no-deps --document-private-items --locked --quiet

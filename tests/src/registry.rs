@@ -136,7 +136,7 @@ impl Drop for Registry {
 }
 
 /// Waits until the port is open; `false` when the process has ended.
-fn answers(process: &mut Child, port: u16) -> bool {
+pub(crate) fn answers(process: &mut Child, port: u16) -> bool {
     let begun = Instant::now();
     while begun.elapsed() < Duration::from_secs(20) {
         if process.try_wait().expect("the process can be asked").is_some() {
@@ -147,7 +147,7 @@ fn answers(process: &mut Child, port: u16) -> bool {
         }
         thread::sleep(Duration::from_millis(5));
     }
-    panic!("docker-registry does not answer");
+    panic!("the program does not answer");
 }
 
 /// `METHOD PATH STATUS` of a line in the combined log format.
@@ -170,7 +170,7 @@ fn launch(folder: &Path) -> Child {
         .expect("docker-registry is installed: run scripts/install.sh")
 }
 
-fn free_port() -> u16 {
+pub(crate) fn free_port() -> u16 {
     let listener = TcpListener::bind("127.0.0.1:0").expect("a port of this machine");
     listener.local_addr().expect("it has an address").port()
 }
