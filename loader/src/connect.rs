@@ -63,6 +63,7 @@ pub(crate) fn retry_policy(options: &Connection) -> RetryPolicy {
     if let Some(milliseconds) = options.retry_delay {
         policy.first_pause = Duration::from_millis(milliseconds);
         policy.longest_pause = policy.first_pause * 4;
+        policy.hesitation = policy.first_pause * 20;
     }
     policy
 }

@@ -25,6 +25,9 @@ pub(crate) struct RetryPolicy {
     pub(crate) tries: u32,
     /// After this time since the first failure an operation is not tried again.
     pub(crate) patience: Duration,
+    /// After a failure that may have been a refusal, the target gets this time to say so before
+    /// the bytes of an upload begin again.
+    pub(crate) hesitation: Duration,
     /// What all operations know of the target's being away.
     pub(crate) outage: Rc<Outage>,
 }
@@ -58,6 +61,7 @@ impl Default for RetryPolicy {
             longest_pause: Duration::from_secs(30),
             tries: 40,
             patience: Duration::from_secs(300),
+            hesitation: Duration::from_secs(2),
             outage: Rc::default(),
         }
     }
@@ -165,6 +169,7 @@ mod tests {
             longest_pause: Duration::from_secs(4),
             tries: 5,
             patience: Duration::from_secs(100),
+            hesitation: Duration::ZERO,
             outage: Rc::default(),
         }
     }

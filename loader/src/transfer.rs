@@ -5,11 +5,10 @@ use std::collections::{HashMap, HashSet};
 use std::future::Future;
 use std::rc::Rc;
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use futures_util::stream::FuturesUnordered;
 use futures_util::{FutureExt, StreamExt};
-use reqwest::StatusCode;
 use serde::Serialize;
 use tokio::sync::{Mutex, Semaphore};
 use tranship_common::bundle::{DescriptionError, ManifestEntry, ReadError};
@@ -65,6 +64,12 @@ enum Delivery {
     Uploaded(u64),
     Mounted,
     Present,
+}
+
+/// What came of asking for a blob to be mounted or uploaded.
+enum Begun {
+    There(Delivery),
+    Session(Url),
 }
 
 /// What came of a task.
@@ -239,26 +244,33 @@ impl Transfer {
         payload: SharedPayload,
     ) -> Result<Delivery, RequestError> {
         let mut attempts = self.retry.begin();
+        let mut pause = Duration::ZERO;
         // An upload that broke off cannot go on, but its session may still take up room.
         let mut abandoned = Vec::new();
-        loop {
-            let tried = self.try_to_deliver(blob, &to, from.as_ref(), cargo, &payload);
-            match tried.await {
-                Ok(delivery) => {
-                    for session in &abandoned {
-                        let _ = self.registry.cancel_upload(&to, session).await;
+        let delivery = loop {
+            let error = match self.begin(blob, &to, from.as_ref()).await {
+                Ok(Begun::There(delivery)) => break delivery,
+                Ok(Begun::Session(session)) => {
+                    match self.send(blob, &to, &session, cargo, &payload, pause).await {
+                        Ok(bytes) => break Delivery::Uploaded(bytes),
+                        Err(error) => {
+                            abandoned.push(session);
+                            self.explained(error, &to, &payload).await
+                        }
                     }
-                    return Ok(delivery);
                 }
-                Err((error, session)) => {
-                    abandoned.extend(session);
-                    let size = payload.lock().await.as_ref().map_or(0, Payload::size);
-                    let error = self.explained(error, &to, size).await;
-                    self.take_notice(&error);
-                    attempts.pause_after(error, &*self.progress).await?;
-                }
+                Err(error) => error,
+            };
+            self.take_notice(&error);
+            if error.may_be_refusal() {
+                pause = self.retry.hesitation;
             }
+            attempts.pause_after(error, &*self.progress).await?;
+        };
+        for session in &abandoned {
+            let _ = self.registry.cancel_upload(&to, session).await;
         }
+        Ok(delivery)
     }
 
     fn take_notice(&self, error: &RequestError) {
@@ -269,15 +281,17 @@ impl Transfer {
 
     /// What a refusal in the middle of a body looks like from here: a bad gateway or a broken
     /// connection. Harbor is asked whether its project is full before that is believed.
-    async fn explained(&self, error: RequestError, to: &Repository, size: u64) -> RequestError {
-        let bad_gateway =
-            error.answer().is_some_and(|answer| answer.status == StatusCode::BAD_GATEWAY);
-        let suspect = bad_gateway || matches!(error, RequestError::Interrupted { .. });
-        if !(self.is_harbor && suspect) {
+    async fn explained(
+        &self,
+        error: RequestError,
+        to: &Repository,
+        payload: &Mutex<Option<Payload>>,
+    ) -> RequestError {
+        if !(self.is_harbor && error.may_be_refusal()) {
             return error;
         }
-        let project = project_of(to);
-        match self.registry.quota(project).await {
+        let size = payload.lock().await.as_ref().map_or(0, Payload::size);
+        match self.registry.quota(project_of(to)).await {
             Ok(Some(Quota { used, limit: Some(limit) }))
                 if used.saturating_add_unsigned(size) > limit =>
             {
@@ -287,39 +301,20 @@ impl Transfer {
         }
     }
 
-    /// An error comes with the upload session that was open, if there was one.
-    async fn try_to_deliver(
-        &self,
-        blob: Digest,
-        to: &Repository,
-        from: Option<&Repository>,
-        cargo: &Mutex<Cargo>,
-        payload: &Mutex<Option<Payload>>,
-    ) -> Result<Delivery, (RequestError, Option<Url>)> {
-        let begun = self.begin(blob, to, from).await.map_err(|error| (error, None))?;
-        let session = match begun {
-            Upload::Mounted if from.is_some() => return Ok(Delivery::Mounted),
-            Upload::Mounted => return Ok(Delivery::Present),
-            Upload::Session(session) => session,
-        };
-        let sent = self.send(blob, to, &session, cargo, payload).await;
-        sent.map(Delivery::Uploaded).map_err(|error| (error, Some(session)))
-    }
-
     /// Mounts a blob, or opens an upload session for it.
     async fn begin(
         &self,
         blob: Digest,
         to: &Repository,
         from: Option<&Repository>,
-    ) -> Result<Upload, RequestError> {
+    ) -> Result<Begun, RequestError> {
         let pair = from.map(|from| (project_of(from).to_owned(), project_of(to).to_owned()));
         let denied = pair.as_ref().is_some_and(|pair| self.denied_mounts.borrow().contains(pair));
         let from = from.filter(|_| !denied);
         let asked = Instant::now();
         let begun = self.registry.begin_upload(to, Some((blob, from.unwrap_or(to)))).await;
         self.throttle.answered_after(asked.elapsed());
-        match begun {
+        let begun = match begun {
             // The other repository may be out of reach for us: that is no reason not to upload.
             Err(error) if from.is_some() && error.is_refused_mount() => {
                 self.denied_mounts.borrow_mut().extend(pair);
@@ -328,7 +323,12 @@ impl Transfer {
             // Harbor's database may know of a blob that its backend has lost.
             Err(error) if error.is_not_found() => self.registry.begin_upload(to, None).await,
             other => other,
-        }
+        };
+        Ok(match begun? {
+            Upload::Mounted if from.is_some() => Begun::There(Delivery::Mounted),
+            Upload::Mounted => Begun::There(Delivery::Present),
+            Upload::Session(session) => Begun::Session(session),
+        })
     }
 
     /// Sends the bytes of a blob, and tells how many there were.
@@ -339,6 +339,7 @@ impl Transfer {
         session: &Url,
         cargo: &Mutex<Cargo>,
         payload: &Mutex<Option<Payload>>,
+        pause: Duration,
     ) -> Result<u64, RequestError> {
         let mut held = payload.lock().await;
         let bytes = match &*held {
@@ -353,7 +354,7 @@ impl Transfer {
             true => self.large.acquire().await.ok(),
             false => None,
         };
-        self.registry.finish_upload(to, session, blob, &bytes, &self.progress).await?;
+        self.registry.finish_upload(to, session, blob, &bytes, pause, &self.progress).await?;
         Ok(bytes.size())
     }
 

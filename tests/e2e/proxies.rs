@@ -3,7 +3,7 @@
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use e2e::content::Family;
-use e2e::harbor::Project;
+use e2e::harbor::{Account, Kind, Project};
 use e2e::nginx::Nginx;
 use e2e::programs::{Run, load, loader};
 use e2e::tree::digest_of;
@@ -57,9 +57,13 @@ fn harbor_refuses_what_the_proxy_is_still_passing_on() {
     harbor.state().projects.insert("large".into(), Project::limited(1_000_000));
     let proxy = Nginx::start(&harbor.url(), "client_max_body_size 0;");
     harbor.state().external_url = proxy.url();
+    harbor.state().without_proxy = true;
+    // A robot, which is not shown the quota.
+    let robot = Account::new("secret", Kind::SystemRobot);
+    harbor.state().accounts.insert("robot$loader".into(), robot);
     let loading = || {
         let mut command = load(&bundle.path(), &proxy.url());
-        command.env("TRANSHIP_USERNAME", "admin").env("TRANSHIP_PASSWORD", "Harbor12345");
+        command.env("TRANSHIP_USERNAME", "robot$loader").env("TRANSHIP_PASSWORD", "secret");
         command
     };
     loading()

@@ -88,8 +88,10 @@ pub enum Verdict {
     CutDown(u64),
     /// Pass it on whole, and only the head of the answer back; nothing more ever comes.
     StallInBody,
-    /// Answer it at once with a page of this status, without reading its body, and close.
-    AnswerEarly(u16),
+    /// Give this answer at once, without reading the body, and close.
+    Early(Box<Self>),
+    /// The same, as it looks behind a proxy: a bad gateway when the body is on its way already.
+    EarlyBehindProxy(Box<Self>),
     /// Never answer.
     Stall,
     /// Close all connections, and so many of the next ones at once, as a server does that starts
@@ -128,6 +130,12 @@ impl Verdict {
     pub fn text(status: u16, content_type: &'static str, body: String) -> Self {
         let headers = HeaderMap::new();
         Self::Answer { status, headers, body }.with_header("content-type", content_type)
+    }
+
+    /// The answer of a proxy that finds nobody behind it, before the body was read.
+    #[must_use]
+    pub fn bad_gateway() -> Self {
+        Self::Early(Box::new(Self::page(502, "Bad Gateway")))
     }
 
     /// The answer with one more header.

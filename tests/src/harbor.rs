@@ -41,6 +41,8 @@ pub struct State {
     pub admin_only: bool,
     /// Projects have no quotas.
     pub quotas_off: bool,
+    /// The proxy before it is a real one, not part of the double.
+    pub without_proxy: bool,
     /// So long a push holds its project.
     pub push_time: Duration,
     /// So long a wrong password is thought about, and locks the user's name.
@@ -149,6 +151,7 @@ impl State {
             read_only: false,
             admin_only: false,
             quotas_off: false,
+            without_proxy: false,
             push_time: Duration::ZERO,
             lock: Duration::from_millis(1500),
             token_lifetime: Duration::from_secs(1800),

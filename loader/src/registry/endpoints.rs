@@ -9,7 +9,7 @@ use bytes::Bytes;
 use reqwest::header::{
     ACCEPT, CONTENT_LENGTH, CONTENT_TYPE, HeaderMap, LINK, LOCATION, RETRY_AFTER,
 };
-use reqwest::{Client, Method, RequestBuilder, Response, StatusCode};
+use reqwest::{Body, Client, Method, RequestBuilder, Response, StatusCode};
 use rustls::CertificateError;
 use serde::Deserialize;
 use tranship_common::{Digest, MediaType, Progress, Repository, Tag, kinds};
@@ -160,13 +160,15 @@ impl Registry {
         self.expect(Method::DELETE, session, response, StatusCode::NO_CONTENT).await.map(drop)
     }
 
-    /// Sends a blob into an upload session and closes it.
+    /// Sends a blob into an upload session and closes it. The registry gets the time `pause` to
+    /// refuse it before the bytes begin: behind a proxy a later refusal is not to be understood.
     pub(crate) async fn finish_upload(
         &self,
         repository: &Repository,
         session: &Url,
         digest: Digest,
         payload: &Payload,
+        pause: Duration,
         progress: &Arc<dyn Progress>,
     ) -> Result<(), RequestError> {
         let mut url = session.clone();
@@ -176,7 +178,11 @@ impl Registry {
         loop {
             tries += 1;
             let sent = Arc::new(Sent::default());
-            let result = self.put_blob(&url, &scope, payload, &sent, progress).await;
+            let body = payload
+                .body(&sent, progress, pause)
+                .await
+                .map_err(|error| RequestError::Bundle(Arc::new(error)))?;
+            let result = self.put_blob(&url, &scope, body, payload.size(), &sent).await;
             let result = match sent.take_failure() {
                 Some(error) => Err(RequestError::Bundle(Arc::new(error))),
                 None => result,
@@ -201,24 +207,20 @@ impl Registry {
         &self,
         url: &Url,
         scope: &Scope,
-        payload: &Payload,
-        sent: &Arc<Sent>,
-        progress: &Arc<dyn Progress>,
+        body: Body,
+        size: u64,
+        sent: &Sent,
     ) -> Result<(Response, Shown), RequestError> {
-        let body = payload
-            .body(sent, progress)
-            .await
-            .map_err(|error| RequestError::Bundle(Arc::new(error)))?;
         let request = self
             .http
             .put(url.clone())
             .header(CONTENT_TYPE, "application/octet-stream")
-            .header(CONTENT_LENGTH, payload.size())
+            .header(CONTENT_LENGTH, size)
             .body(body);
         let (request, shown) = self.auth.authorize(&self.http, request, scope).await?;
-        let mib = u32::try_from(payload.size() >> 20).unwrap_or(u32::MAX);
+        let mib = u32::try_from(size >> 20).unwrap_or(u32::MAX);
         let commit = COMMIT_TIME_PER_MIB.saturating_mul(mib);
-        let all_sent = || sent.bytes() >= payload.size();
+        let all_sent = || sent.bytes() >= size;
         let limit = || if all_sent() { self.stall + commit } else { self.stall };
         let response = self.watched(self.answer_to(request), || sent.bytes(), limit).await?;
         Ok((response, shown))

@@ -125,6 +125,13 @@ impl RequestError {
             || (!self.is_internal() && self.answer().is_some_and(away))
     }
 
+    /// Whether it may have been a refusal that did not get through while a body was being sent: to
+    /// a proxy, and so to us, that is a server that went away.
+    pub(crate) fn may_be_refusal(&self) -> bool {
+        let is_bad_gateway = |answer: &Answer| answer.status == StatusCode::BAD_GATEWAY;
+        matches!(self, Self::Interrupted { .. }) || self.answer().is_some_and(is_bad_gateway)
+    }
+
     /// Whether nobody answers at all, or nobody who can be trusted.
     pub(crate) fn is_unreachable(&self) -> bool {
         matches!(self, Self::Connect { .. } | Self::Certificate { .. })

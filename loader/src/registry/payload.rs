@@ -5,9 +5,10 @@ use std::io::{self, Read};
 use std::os::unix::fs::FileExt;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
 use bytes::Bytes;
-use futures_util::stream;
+use futures_util::{FutureExt, Stream, StreamExt, stream};
 use tokio::sync::mpsc;
 use tokio::task::spawn_blocking;
 use tranship_common::bundle::{BundleFile, Entry, ReadError};
@@ -94,23 +95,37 @@ impl Payload {
         })
     }
 
-    /// The bytes as a request body. Small ones are checked before this returns; of a large one the
+    /// The bytes as a request body, which begins after a pause. Small ones are checked before this returns; of a large one the
     /// last piece is held back until all of it is checked, so that damage never gets through whole.
     pub(super) async fn body(
         &self,
         sent: &Arc<Sent>,
         progress: &Arc<dyn Progress>,
+        pause: Duration,
     ) -> Result<reqwest::Body, ReadError> {
-        if self.size() > SMALL {
-            return Ok(self.streamed(sent, progress));
-        }
-        let bytes = self.bytes().await?;
-        sent.bytes.fetch_add(bytes.len() as u64, Ordering::Relaxed);
-        progress.add_bytes(bytes.len() as u64);
-        Ok(bytes.into())
+        let pieces = if self.size() > SMALL {
+            self.streamed(sent, progress).left_stream()
+        } else {
+            let bytes = self.bytes().await?;
+            sent.bytes.fetch_add(bytes.len() as u64, Ordering::Relaxed);
+            progress.add_bytes(bytes.len() as u64);
+            if pause.is_zero() {
+                return Ok(bytes.into());
+            }
+            stream::iter([Ok(bytes)]).right_stream()
+        };
+        let begin = async move {
+            tokio::time::sleep(pause).await;
+            pieces
+        };
+        Ok(reqwest::Body::wrap_stream(begin.flatten_stream()))
     }
 
-    fn streamed(&self, sent: &Arc<Sent>, progress: &Arc<dyn Progress>) -> reqwest::Body {
+    fn streamed(
+        &self,
+        sent: &Arc<Sent>,
+        progress: &Arc<dyn Progress>,
+    ) -> impl Stream<Item = io::Result<Bytes>> + use<> {
         let (sender, receiver) = mpsc::channel::<io::Result<Bytes>>(2);
         let (payload, failed) = (self.clone(), Arc::clone(sent));
         spawn_blocking(move || match payload {
@@ -124,7 +139,7 @@ impl Payload {
             Self::Memory(bytes) => drop(sender.blocking_send(Ok(bytes))),
         });
         let (sent, progress) = (Arc::clone(sent), Arc::clone(progress));
-        reqwest::Body::wrap_stream(stream::unfold(receiver, move |mut receiver| {
+        stream::unfold(receiver, move |mut receiver| {
             let (sent, progress) = (Arc::clone(&sent), Arc::clone(&progress));
             async move {
                 let piece = receiver.recv().await?;
@@ -134,7 +149,7 @@ impl Payload {
                 }
                 Some((piece, receiver))
             }
-        }))
+        })
     }
 }
 

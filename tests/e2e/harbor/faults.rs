@@ -61,14 +61,14 @@ impl Weather {
             }
             let mut random = random.lock().unwrap();
             let trouble = if (gone..gone + 10).contains(&number) {
-                Verdict::AnswerEarly(502)
+                Verdict::bad_gateway()
             } else if number == restart {
                 Verdict::Restart(random.usize(1..20))
             } else if random.u32(..chance) == 0 {
                 match random.u32(..8) {
                     0 => Verdict::CutUp(random.u64(..2000)),
                     1 => Verdict::CutDown(random.u64(..200)),
-                    2 => Verdict::AnswerEarly(502),
+                    2 => Verdict::bad_gateway(),
                     3 => Verdict::status(429).with_header("retry-after", "0"),
                     4 => Verdict::status(500),
                     5 if request.header("authorization").is_some() => {

@@ -5,6 +5,7 @@ use std::io;
 use std::net::TcpListener;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 use futures_util::{StreamExt, stream};
 use http_body_util::combinators::BoxBody;
@@ -13,7 +14,7 @@ use hyper::body::{Body, Bytes, Frame, Incoming};
 use hyper::header::CONNECTION;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
-use hyper::{Response, StatusCode, Uri};
+use hyper::{HeaderMap, Response, StatusCode, Uri};
 use hyper_util::client::legacy::Client;
 use hyper_util::client::legacy::connect::HttpConnector;
 use hyper_util::rt::{TokioExecutor, TokioIo};
@@ -24,6 +25,9 @@ use tokio_rustls::TlsAcceptor;
 
 use super::wire::{Duplex, Ending, Wire};
 use super::{Judge, Request, Verdict};
+
+/// So soon an upstream has answered what it does not want the body for.
+const PROXY_WAITS: Duration = Duration::from_millis(100);
 
 type AnyBody = BoxBody<Bytes, io::Error>;
 
@@ -164,18 +168,17 @@ impl Server {
             }
             Verdict::Answer { status, headers, body: text } => {
                 body.collect().await.map_err(io::Error::other)?;
-                let mut answer = Response::new(whole(text));
-                *answer.status_mut() = status_of(status);
-                *answer.headers_mut() = headers;
-                Ok(answer)
+                Ok(response(status, headers, text))
             }
-            Verdict::AnswerEarly(status) => {
+            Verdict::EarlyBehindProxy(answer) => {
                 ending.after_answer();
-                let status = status_of(status);
-                let page = format!("<html><head><title>{status}</title></head></html>\r\n");
-                let mut answer = Response::new(whole(page));
-                *answer.status_mut() = status;
-                Ok(answer)
+                let begun = tokio::time::timeout(PROXY_WAITS, body.frame()).await.is_ok();
+                let page = || Verdict::page(502, "Bad Gateway");
+                given(if begun { page() } else { *answer })
+            }
+            Verdict::Early(answer) => {
+                ending.after_answer();
+                given(*answer)
             }
             // Until the client goes away.
             Verdict::Stall => std::future::pending().await,
@@ -206,8 +209,19 @@ impl Server {
     }
 }
 
-fn status_of(code: u16) -> StatusCode {
-    StatusCode::from_u16(code).expect("a status of HTTP")
+/// An answer that does not wait for the body.
+fn given(verdict: Verdict) -> io::Result<Response<AnyBody>> {
+    match verdict {
+        Verdict::Answer { status, headers, body } => Ok(response(status, headers, body)),
+        other => Err(io::Error::other(format!("{other:?} is no answer"))),
+    }
+}
+
+fn response(status: u16, headers: HeaderMap, text: String) -> Response<AnyBody> {
+    let mut answer = Response::new(whole(text));
+    *answer.status_mut() = StatusCode::from_u16(status).expect("a status of HTTP");
+    *answer.headers_mut() = headers;
+    answer
 }
 
 fn whole(bytes: impl Into<Bytes>) -> AnyBody {

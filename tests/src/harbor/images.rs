@@ -65,7 +65,7 @@ impl State {
             return Some(refusal);
         }
         if writes && self.read_only {
-            return Some(in_mid_body(request, read_only()));
+            return Some(self.in_mid_body(request, read_only()));
         }
         let login = match self.login(request) {
             Ok(login) => login,
@@ -115,7 +115,7 @@ impl State {
             in_kib(project.used()),
             in_kib(project.limit.unwrap_or(0)),
         );
-        Some(in_mid_body(request, Verdict::error(403, "DENIED", &words)))
+        Some(self.in_mid_body(request, Verdict::error(403, "DENIED", &words)))
     }
 
     /// The digest and the size of what a request would bring into its project.
@@ -195,12 +195,15 @@ impl State {
     }
 }
 
-/// A refusal of a body that is still on its way becomes a bad gateway.
-fn in_mid_body(request: &Request, refusal: Verdict) -> Verdict {
-    let passes_through = request.body.is_empty();
-    match passes_through && request.content_length() > LONG_BODY {
-        true => Verdict::AnswerEarly(502),
-        false => refusal,
+impl State {
+    /// A refusal of a body that is still on its way becomes a bad gateway.
+    fn in_mid_body(&self, request: &Request, refusal: Verdict) -> Verdict {
+        let passes_through = request.body.is_empty();
+        match passes_through && request.content_length() > LONG_BODY {
+            true if self.without_proxy => Verdict::Early(Box::new(refusal)),
+            true => Verdict::EarlyBehindProxy(Box::new(refusal)),
+            false => refusal,
+        }
     }
 }
 
