@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, HashSet};
 
 use reqwest::StatusCode;
-use tranship_common::bundle::Contents;
+use tranship_common::bundle::{Contents, ManifestEntry};
 use tranship_common::{Digest, Progress, Repository, Tag, kinds};
 
 use crate::destination::{Destination, Projects};
@@ -74,10 +74,7 @@ pub(crate) async fn preflight(
             preflight.immutable_tags(project, &need.changed, rules);
         }
     }
-    preflight.unknown_types(contents, found);
-    if fails_at_large_blobs(&info.harbor_version) {
-        preflight.large_blobs(contents, found);
-    }
+    preflight.contents(contents, found, &info.harbor_version);
     Ok(preflight)
 }
 
@@ -203,7 +200,7 @@ impl Preflight {
     fn quota(&mut self, project: &str, gain: u64, quota: Result<Option<Quota>, RequestError>) {
         match quota {
             Ok(Some(Quota { used, limit: Some(limit) })) => {
-                let free = u64::try_from(limit - used).unwrap_or(0);
+                let free = u64::try_from(limit.saturating_sub(used)).unwrap_or(0);
                 if gain > free {
                     self.find(&format!(
                         "project {project} has a storage quota of {limit} bytes with {free} left, and \
@@ -244,34 +241,25 @@ impl Preflight {
         }
     }
 
-    /// Blobs that are too large for this version.
-    fn large_blobs(&mut self, contents: &Contents, found: &[Found]) {
-        for ((repository, tag), found) in contents.images().zip(found) {
-            let blobs = contents.closure(tag.digest).into_iter().flat_map(|part| &part.blobs);
-            let mut large = blobs.filter(|blob| contents.size(**blob) > Some(LARGE_BLOB));
-            if *found != Found::Same
-                && let Some(blob) = large.next()
-            {
+    /// Images with something that this Harbor is not known to store.
+    fn contents(&mut self, contents: &Contents, found: &[Found], version: &str) {
+        let largest = if fails_at_large_blobs(version) { LARGE_BLOB } else { u64::MAX };
+        let missing = contents.images().zip(found).filter(|(_, found)| **found != Found::Same);
+        for ((repository, tag), _) in missing {
+            let parts = contents.closure(tag.digest);
+            let is_odd = |part: &&&ManifestEntry| !STORED.contains(&part.media_type.as_str());
+            if let Some(part) = parts.iter().find(is_odd) {
+                self.warnings.push(format!(
+                    "{repository}:{} has a manifest of type {}, which Harbor does not store",
+                    tag.name, part.media_type
+                ));
+            }
+            let is_large =
+                |blob: &&Digest| contents.size(**blob).is_some_and(|size| size > largest);
+            if let Some(blob) = parts.iter().flat_map(|part| &part.blobs).find(is_large) {
                 self.warnings.push(format!(
                     "{repository}:{} has the layer {blob} of more than 32 GiB, at which Harbor \
                      before 2.9.2 fails",
-                    tag.name
-                ));
-            }
-        }
-    }
-
-    /// Manifests of types that Harbor is not known to store.
-    fn unknown_types(&mut self, contents: &Contents, found: &[Found]) {
-        for ((repository, tag), found) in contents.images().zip(found) {
-            let parts = contents.closure(tag.digest).into_iter().map(|part| &part.media_type);
-            let mut odd = parts.filter(|media_type| !STORED.contains(&media_type.as_str()));
-            if *found != Found::Same
-                && let Some(media_type) = odd.next()
-            {
-                self.warnings.push(format!(
-                    "{repository}:{} has a manifest of type {media_type}, which Harbor does not \
-                     store",
                     tag.name
                 ));
             }

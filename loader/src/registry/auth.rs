@@ -19,6 +19,9 @@ use super::{Credentials, RequestError, Target};
 /// What the token specification says a token lasts when the answer does not.
 const DEFAULT_LIFETIME: u64 = 60;
 
+/// No token is kept longer (s), whatever its answer says.
+const LONGEST_LIFETIME: u64 = 24 * 3600;
+
 /// A token endpoint does no work that takes longer.
 const TOKEN_TIMEOUT: Duration = Duration::from_secs(60);
 
@@ -206,7 +209,8 @@ impl Auth {
             return Ok(token.value.clone());
         }
         let (asked, given_there) = self.ask(http, realm, service, scope).await?;
-        let lifetime = Duration::from_secs(asked.expires_in.unwrap_or(DEFAULT_LIFETIME));
+        let seconds = asked.expires_in.unwrap_or(DEFAULT_LIFETIME).min(LONGEST_LIFETIME);
+        let lifetime = Duration::from_secs(seconds);
         // Harbor leaves `access_token` empty, others leave `token` out.
         let value = if asked.token.is_empty() { asked.access_token } else { asked.token };
         // Our own clock: the target's may differ. A quarter is left for requests under way.
