@@ -30,14 +30,20 @@ pub(crate) struct Preflight {
     pub(crate) unknown: Vec<String>,
 }
 
-/// Looks at modes, rights and quotas. `creator` is the account that makes missing projects, if
-/// any are to be made.
+/// Who makes missing projects.
+pub(crate) struct Creator<'a> {
+    pub(crate) registry: &'a Registry,
+    /// What they may hold (bytes), where that is not left to Harbor.
+    pub(crate) storage_limit: Option<u64>,
+}
+
+/// Looks at modes, rights and quotas. Without a `creator` no projects are made.
 pub(crate) async fn preflight(
     destination: &Destination,
     contents: &Contents,
     found: &[Found],
     projects: &Projects,
-    creator: Option<&Registry>,
+    creator: Option<Creator<'_>>,
     progress: &dyn Progress,
 ) -> Result<Preflight, RequestError> {
     let mut preflight = Preflight::default();
@@ -55,10 +61,16 @@ pub(crate) async fn preflight(
     let is_missing = |name: &&str| projects.get(*name) == Some(&false);
     let missing: Vec<&str> = needed.keys().copied().filter(is_missing).collect();
     if !missing.is_empty() {
-        preflight.missing_projects(info, &missing.join(", "), creator).await;
+        preflight.missing_projects(info, &missing.join(", "), creator.as_ref()).await;
     }
+    let new_limit = match creator.filter(|_| !missing.is_empty()) {
+        Some(creator) => preflight.limit_of_new_projects(&creator).await,
+        None => None,
+    };
     for (project, need) in needed {
         if projects.get(project) == Some(&false) {
+            let quota = Quota { used: 0, limit: new_limit };
+            preflight.quota(project, need.bytes, Ok(Some(quota)));
             continue;
         }
         let push = destination.retry.insist(progress, || try_to_push(registry, need.repository));
@@ -149,9 +161,9 @@ impl Preflight {
         &mut self,
         info: &SystemInfo,
         missing: &str,
-        creator: Option<&Registry>,
+        creator: Option<&Creator<'_>>,
     ) {
-        let Some(creator) = creator else {
+        let Some(Creator { registry: creator, .. }) = creator else {
             let what = "these projects do not exist";
             return self.find(&format!("{what}: {missing}; make them with `loader projects`"));
         };
@@ -183,6 +195,21 @@ impl Preflight {
             "{why}; missing are {missing}: have an administrator run `loader projects`, or give \
              --admin-username"
         ));
+    }
+
+    /// How many bytes a project may hold that is made now.
+    async fn limit_of_new_projects(&mut self, creator: &Creator<'_>) -> Option<i64> {
+        if let Some(limit) = creator.storage_limit {
+            return i64::try_from(limit).ok();
+        }
+        match creator.registry.default_quota().await {
+            Ok(limit) => limit,
+            Err(error) => {
+                let why = why(&error);
+                self.unknown.push(format!("the storage quota that new projects get: {why}"));
+                None
+            }
+        }
     }
 
     fn push_error(&mut self, destination: &Destination, project: &str, error: &RequestError) {

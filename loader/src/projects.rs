@@ -9,12 +9,13 @@ use tranship_terminal::Terminal;
 use crate::cli::{Connection, NewProjects};
 use crate::connect::connect_as_administrator;
 use crate::destination::{Destination, Projects, greet};
+use crate::preflight::Creator;
 use crate::registry::{NewProject, Registry};
 use crate::retry::RetryPolicy;
 
 /// Who makes projects, and how.
 pub(crate) struct ProjectMaker {
-    pub(crate) registry: Rc<Registry>,
+    registry: Rc<Registry>,
     options: NewProject,
     retry: RetryPolicy,
 }
@@ -38,6 +39,11 @@ impl ProjectMaker {
         let NewProjects { public, storage_limit, .. } = *options;
         let options = NewProject { public, storage_limit };
         Ok(Self { registry, options, retry: destination.retry.clone() })
+    }
+
+    /// What preflight has to know of it.
+    pub(crate) fn creator(&self) -> Creator<'_> {
+        Creator { registry: &self.registry, storage_limit: self.options.storage_limit }
     }
 
     /// Makes what does not exist. Returns how many that are.

@@ -41,6 +41,8 @@ pub struct State {
     pub admin_only: bool,
     /// Projects have no quotas.
     pub quotas_off: bool,
+    /// Bytes that a new project may hold; -1 without a limit.
+    pub storage_per_project: i64,
     /// The proxy before it is a real one, not part of the double.
     pub without_proxy: bool,
     /// So long a push holds its project.
@@ -151,6 +153,7 @@ impl State {
             read_only: false,
             admin_only: false,
             quotas_off: false,
+            storage_per_project: -1,
             without_proxy: false,
             push_time: Duration::ZERO,
             lock: Duration::from_millis(1500),

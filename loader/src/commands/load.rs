@@ -103,7 +103,7 @@ async fn transfer(options: &Load, terminal: Terminal, bundle: Bundle) -> Result<
         ),
     };
     if !options.no_preflight {
-        let creator = maker.as_ref().map(|maker| maker.registry.as_ref());
+        let creator = maker.as_ref().map(ProjectMaker::creator);
         let preflight =
             preflight(&destination, contents, &found, &projects, creator, &*progress).await?;
         super::show(&preflight, terminal);

@@ -11,7 +11,7 @@ use tranship_terminal::{Exit, Terminal, quantity};
 use crate::cli::Plan;
 use crate::destination::Destination;
 use crate::estimate::{Cost, estimate, total};
-use crate::preflight::preflight;
+use crate::preflight::{Creator, preflight};
 
 #[derive(Debug, Serialize)]
 #[serde(rename_all = "camelCase")]
@@ -38,7 +38,7 @@ pub(crate) fn run(options: &Plan, terminal: Terminal) -> Result<Exit> {
         let mapped = destination.map(bundle.contents(), &options.names, terminal)?;
         let contents = &mapped.contents;
         let (projects, found) = destination.inventory(contents, &*progress).await?;
-        let creator = Some(destination.registry.as_ref());
+        let creator = Some(Creator { registry: &destination.registry, storage_limit: None });
         let preflight =
             preflight(&destination, contents, &found, &projects, creator, &*progress).await?;
         let costs = estimate(contents, &found);

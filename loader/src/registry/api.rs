@@ -184,6 +184,25 @@ impl Registry {
         }))
     }
 
+    /// The limit in bytes that new projects get unless they are given another; `None` where there is
+    /// none, or quotas are off.
+    pub(crate) async fn default_quota(&self) -> Result<Option<i64>, RequestError> {
+        #[derive(Deserialize)]
+        struct Configuration {
+            quota_per_project_enable: Setting<bool>,
+            storage_per_project: Setting<i64>,
+        }
+        #[derive(Deserialize)]
+        struct Setting<T> {
+            value: T,
+        }
+        let url = self.api_url("configurations");
+        let response = self.get(&url).await?;
+        let configuration: Configuration = self.json(&url, response).await?;
+        let limit = configuration.storage_per_project.value;
+        Ok((configuration.quota_per_project_enable.value && limit >= 0).then_some(limit))
+    }
+
     /// All artifacts that Harbor lists in a repository. Accessories, as signatures, are not listed.
     pub(crate) async fn artifacts(
         &self,

@@ -158,6 +158,21 @@ fn quotas_that_are_switched_off() {
 }
 
 #[test]
+fn new_projects_that_would_be_too_small() {
+    let bundle = Bundle::simple();
+    let harbor = Harbor::start();
+    harbor.state().storage_per_project = 1000;
+    let words = "project team has a storage quota of 1000 bytes with 1000 left, and would gain";
+    command("plan", &bundle, &harbor).run().expect(1).prints(words);
+    loading(&bundle, &harbor).run().expect(1).says(words).says("nothing was sent");
+    assert!(!harbor.state().projects.contains_key("team"));
+    let larger = loading(&bundle, &harbor).args(["--storage-limit", "1K"]).run().expect(1);
+    let _ = larger.says("a storage quota of 1024 bytes");
+    loading(&bundle, &harbor).args(["--storage-limit", "1M"]).run().ok().prints("1 image loaded");
+    assert_eq!(harbor.state().projects["team"].limit, Some(1 << 20));
+}
+
+#[test]
 fn a_proxy_before_harbor_that_limits_bodies() {
     let bundle = Bundle::of(|root| {
         let mut tree = Tree::new(root, 104);

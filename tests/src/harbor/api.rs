@@ -28,6 +28,14 @@ impl State {
         };
         match (request.method.as_str(), path) {
             ("GET", "systeminfo") => self.system_info(),
+            ("GET", "configurations") if kind == Kind::Administrator => {
+                let shown = |value: Value| json!({"value": value, "editable": true});
+                let settings = json!({
+                    "quota_per_project_enable": shown(json!(!self.quotas_off)),
+                    "storage_per_project": shown(json!(self.storage_per_project)),
+                });
+                Verdict::json(200, &settings)
+            }
             ("GET", "users/current") if kind.is_robot() => Verdict::error(
                 412,
                 "PRECONDITION",
@@ -142,7 +150,8 @@ impl State {
         let may_limit = matches!(kind, Kind::Administrator | Kind::CreatingRobot);
         let mut project = Project::default();
         project.public = text(&body["metadata"]["public"]) == "true";
-        project.limit = u64::try_from(limit).ok().filter(|limit| *limit > 0 && may_limit);
+        let limit = if limit == 0 || !may_limit { self.storage_per_project } else { limit };
+        project.limit = u64::try_from(limit).ok();
         // Who makes a project is its administrator.
         if let Some(Account { kind: Kind::User(projects), .. }) = self.accounts.get_mut(account) {
             projects.push(name.clone());
