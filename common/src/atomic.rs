@@ -16,11 +16,25 @@ pub struct StagedFile {
 }
 
 impl StagedFile {
-    /// Opens the staged file beside its target and takes the lock.
+    /// Opens the staged file beside its target and takes the lock. A symbolic link stays, and what
+    /// it leads to is the target.
     ///
     /// # Errors
-    /// As for opening a file; `WouldBlock` when another process is writing the same target.
+    /// As for opening a file; `WouldBlock` when another process is writing the same target;
+    /// `InvalidInput` when the target is there and no file, as a device or a pipe.
     pub fn create(target: &Path) -> io::Result<Self> {
+        let target = match fs::canonicalize(target) {
+            Ok(there) if there.is_file() => there,
+            Ok(there) => {
+                let text = format!(
+                    "{} is there and is not a file; to write to a pipe or a device, write to \
+                     standard output (`-`) and redirect that",
+                    there.display()
+                );
+                return Err(io::Error::new(io::ErrorKind::InvalidInput, text));
+            }
+            Err(_) => target.to_owned(),
+        };
         let mut name = target
             .file_name()
             .ok_or_else(|| io::Error::new(io::ErrorKind::InvalidInput, "the path names no file"))?
@@ -37,7 +51,7 @@ impl StagedFile {
             Err(TryLockError::Error(error)) => return Err(error),
         }
         file.set_len(0)?;
-        Ok(Self { file, staged, target: target.to_owned(), committed: false })
+        Ok(Self { file, staged, target, committed: false })
     }
 
     /// The file to write to.
@@ -87,6 +101,24 @@ mod tests {
         drop(StagedFile::create(&target).unwrap());
         assert_eq!(fs::read(&target).unwrap(), b"one");
         assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 1);
+    }
+
+    #[test]
+    fn what_is_no_file_stays_and_links_are_followed() {
+        let folder = tempfile::tempdir().unwrap();
+        let (target, link) = (folder.path().join("a"), folder.path().join("link"));
+        fs::write(&target, b"old").unwrap();
+        std::os::unix::fs::symlink(&target, &link).unwrap();
+        let staged = StagedFile::create(&link).unwrap();
+        staged.file().write_all(b"new").unwrap();
+        staged.commit().unwrap();
+        assert!(fs::symlink_metadata(&link).unwrap().is_symlink());
+        assert_eq!(fs::read(&target).unwrap(), b"new");
+        for no_file in [Path::new("/dev/full"), folder.path()] {
+            let refused = StagedFile::create(no_file).unwrap_err();
+            assert_eq!(refused.kind(), io::ErrorKind::InvalidInput);
+        }
+        assert!(!Path::new("/dev/full.partial").exists());
     }
 
     #[test]

@@ -37,7 +37,8 @@ pub(crate) enum Command {
 /// Load a bundle into a registry
 ///
 /// What the registry has already is asked, not assumed: after any interruption the same command
-/// goes on and sends only what is missing. A tag appears only when its image is whole.
+/// goes on and sends only what is missing. A tag appears only when its image is whole. A tag that
+/// has another image there gets the bundle's; `plan` names such tags beforehand.
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:
   loader load images.tar --to https://harbor.example --username admin --password-file secret
@@ -111,7 +112,7 @@ pub(crate) struct Projects {
 /// Names each tag that is missing or has another digest; exit code 1 if there is one.
 #[derive(Debug, Args)]
 #[command(after_help = "Example:
-  loader check images.tar --to https://harbor.example")]
+  loader check images.tar --to https://harbor.example --username admin --password-file secret")]
 pub(crate) struct Check {
     /// The bundle
     #[arg(value_name = "BUNDLE")]
@@ -199,7 +200,8 @@ pub(crate) struct Connection {
     /// Give a request up when nothing moves for this many seconds
     #[arg(long, value_name = "SECONDS", default_value = "60")]
     pub(crate) timeout: NonZero<u64>,
-    /// Try a request again for this many seconds while the registry is away or overloaded
+    /// Try a request again for this many seconds while the registry is away or overloaded; the very
+    /// first one is not repeated when nobody listens at the address
     #[arg(long, value_name = "SECONDS", default_value = "300")]
     pub(crate) max_wait: u64,
     /// Pause before the first retry, in milliseconds

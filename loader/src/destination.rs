@@ -67,13 +67,13 @@ impl Destination {
             default_project: names.default_project.clone().or(library),
             for_harbor: self.harbor.is_some(),
         };
+        for rule in mapping.idle_rules(contents) {
+            terminal.message(&format!("warning: the rule `{rule}` fits no repository"));
+        }
         mapping.apply(contents).map_err(|errors| {
             errors.iter().for_each(|error| terminal.problem(&error.to_string()));
             let count = quantity(errors.len() as u64, "name");
-            anyhow::anyhow!(
-                "{count} cannot be used in {}; nothing was sent",
-                self.registry.target()
-            )
+            anyhow::anyhow!("{count} cannot be used in {}", self.registry.target())
         })
     }
 
@@ -242,9 +242,11 @@ async fn ping(registry: &Registry, lock: Duration) -> Result<(), RequestError> {
 
 /// The rules of a file: one a line, blank lines and comments left out.
 fn rules_of(text: &str) -> Result<Vec<Rule>> {
-    let lines = text.lines().map(str::trim).enumerate();
+    // No name has a `#` in it.
+    let lines = text.lines().map(|line| line.split('#').next().unwrap_or_default().trim());
     lines
-        .filter(|(_, line)| !line.is_empty() && !line.starts_with('#'))
+        .enumerate()
+        .filter(|(_, line)| !line.is_empty())
         .map(|(number, line)| line.parse().with_context(|| format!("line {}", number + 1)))
         .collect()
 }

@@ -1,6 +1,7 @@
 //! Under which name each repository of the bundle goes into the target.
 
 use std::collections::BTreeMap;
+use std::fmt;
 use std::str::FromStr;
 
 use tranship_common::bundle::{Catalog, Contents, RepositoryEntry, TagEntry};
@@ -28,6 +29,7 @@ impl FromStr for Rule {
     fn from_str(text: &str) -> Result<Self, RuleError> {
         let error = || RuleError(text.to_owned());
         let (from, to) = text.split_once('=').ok_or_else(error)?;
+        let (from, to) = (from.trim(), to.trim());
         let (from_stem, to_stem) = (from.strip_suffix('*'), to.strip_suffix('*'));
         let star = from_stem.is_some();
         let (from, to) = (from_stem.unwrap_or(from), to_stem.unwrap_or(to));
@@ -37,6 +39,13 @@ impl FromStr for Rule {
             return Err(error());
         }
         Ok(Self { from: from.to_owned(), to: to.to_owned(), star })
+    }
+}
+
+impl fmt::Display for Rule {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let star = if self.star { "*" } else { "" };
+        write!(f, "{}{star}={}{star}", self.from, self.to)
     }
 }
 
@@ -117,6 +126,12 @@ impl Mapping {
             check_for_harbor(from, &to)?;
         }
         Ok(to)
+    }
+
+    /// The rules that no repository of the bundle is named for: misspelt, perhaps.
+    pub(crate) fn idle_rules(&self, contents: &Contents) -> impl Iterator<Item = &Rule> {
+        let names = || contents.catalog().repositories.iter().map(|entry| entry.name.as_str());
+        self.rules.iter().filter(move |rule| names().all(|name| rule.apply(name).is_none()))
     }
 
     /// Gives every repository its name in the target. All that cannot be is returned at once.

@@ -26,6 +26,9 @@ struct ImageReport {
     sources: Vec<Repository>,
     digest: Digest,
     status: &'static str,
+    /// The digest that the tag had before, if it was another one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    replaced: Option<Digest>,
     #[serde(skip_serializing_if = "Option::is_none")]
     reason: Option<String>,
 }
@@ -63,7 +66,8 @@ impl Report {
                 let repository = work.repository(image.repository);
                 let name = format!("{repository}:{}", image.tag);
                 let sources = mapped.renamed(repository).cloned().collect();
-                ImageReport { name, sources, digest: image.digest, status, reason }
+                let replaced = image.replaces.filter(|_| image.status == Status::Loaded);
+                ImageReport { name, sources, digest: image.digest, status, replaced, reason }
             })
             .collect();
         let totals = Totals { images: Tally::of(work), transfer: counts, requests, seconds };

@@ -141,8 +141,11 @@ impl Attempts {
         }
         let doubled = self.policy.first_pause.saturating_mul(1 << (self.failures - 1).min(16));
         let jittered = doubled.min(self.policy.longest_pause).mul_f64(0.5 + chance / 2.0);
+        // The last try comes when patience ends, not later.
+        let left = self.policy.patience - (now - first);
+        let jittered = jittered.min(left);
         let asked = error.answer().and_then(|answer| answer.retry_after).unwrap_or_default();
-        Some(jittered.max(asked.min(self.policy.patience)))
+        Some(jittered.max(asked.min(left)))
     }
 }
 
@@ -160,6 +163,7 @@ mod tests {
             retry_after: retry_after.map(Duration::from_secs),
             location: None,
             clock_difference: 0,
+            anonymous: false,
         }))
     }
 

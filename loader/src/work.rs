@@ -51,6 +51,8 @@ pub(crate) struct Image {
     pub(crate) tag: Tag,
     pub(crate) digest: Digest,
     pub(crate) status: Status,
+    /// The digest that the tag had in the target, if it was another one.
+    pub(crate) replaces: Option<Digest>,
     /// Blobs that its repository does not have yet.
     missing: usize,
     /// Its manifests, children first, the tagged one last.
@@ -142,6 +144,10 @@ impl Work {
                     Found::Unknown(reason) => Status::Failed(reason.clone()),
                     Found::Different(_) | Found::Missing => Status::Pending,
                 };
+                let replaces = match found[image] {
+                    Found::Different(digest) => Some(digest),
+                    _ => None,
+                };
                 let closure = contents.closure(tag.digest);
                 if there {
                     // The target takes no manifest without its blobs: it has these too.
@@ -155,6 +161,7 @@ impl Work {
                     tag: tag.name.clone(),
                     digest: tag.digest,
                     status,
+                    replaces,
                     missing: 0,
                     manifests: closure.iter().map(|part| shared(part)).collect(),
                 });

@@ -55,6 +55,22 @@ fn a_bundle_that_was_there_before_stays() {
 }
 
 #[test]
+fn a_device_or_a_pipe_is_not_replaced_by_a_file() {
+    let folder = tempfile::tempdir().unwrap();
+    let tree = Tree::everything(&folder.path().join("storage"), 64);
+    shell(folder.path(), "mkfifo pipe");
+    for output in ["/dev/full", "pipe", "."] {
+        let mut pack = packer();
+        pack.args(["pack", "--output", output, "--storage"]).arg(tree.root());
+        pack.current_dir(folder.path()).run().expect(1).says("is there and is not a file");
+    }
+    shell(folder.path(), "test -p pipe && test -c /dev/full");
+    let mut from_pipe = e2e::loader();
+    from_pipe.args(["verify", "/dev/stdin"]).stdin(std::process::Stdio::piped());
+    from_pipe.run().expect(1).says("only `loader load -` reads it from a pipe");
+}
+
+#[test]
 fn a_device_that_is_full() {
     let folder = tempfile::tempdir().unwrap();
     let packer = storage(folder.path());

@@ -42,7 +42,11 @@ impl BundleFile {
     pub fn open(path: &Path) -> Result<Self, OpenError> {
         let cannot_open = |source| OpenError::Io { offset: 0, source };
         let file = File::open(path).map_err(cannot_open)?;
-        let size = file.metadata().map_err(cannot_open)?.len();
+        let metadata = file.metadata().map_err(cannot_open)?;
+        if !metadata.is_file() {
+            return Err(OpenError::NotAFile);
+        }
+        let size = metadata.len();
         let (contents, layout) = Stream::open(BufReader::new(&file))?.into_parts();
         Ok(Self { file, size, contents, layout })
     }

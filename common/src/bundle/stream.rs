@@ -24,6 +24,11 @@ pub enum OpenError {
         /// Where, in bytes from the start.
         offset: u64,
     },
+    /// It is a folder, a pipe or a device.
+    #[error(
+        "this is not a file: a bundle is one tar archive; only `loader load -` reads it from a pipe"
+    )]
+    NotAFile,
     /// It ends before the blobs begin.
     #[error(
         "the bundle ends at byte {0}, before its catalog is complete: it was cut off, copy it again"

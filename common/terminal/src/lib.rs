@@ -8,9 +8,11 @@ mod exit;
 mod generate;
 mod images;
 mod progress;
+mod report_file;
 mod terminal;
 
 pub use exit::{Exit, finish};
 pub use generate::Generate;
 pub use images::{ListedImage, list};
+pub use report_file::ReportFile;
 pub use terminal::{Terminal, Verbosity, quantity};

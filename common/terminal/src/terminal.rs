@@ -4,18 +4,23 @@ use std::io::{self, IsTerminal, Write};
 use std::sync::Arc;
 
 use indicatif::HumanCount;
-use tracing_subscriber::filter::LevelFilter;
+use tracing_subscriber::filter::{LevelFilter, Targets};
+use tracing_subscriber::layer::SubscriberExt;
+use tracing_subscriber::util::SubscriberInitExt;
 use tranship_common::{Progress, Silent};
 
 use crate::progress::{Bar, Lines};
 
+/// The crates that have something to tell.
+const OURS: [&str; 4] = ["packer", "loader", "tranship_common", "tranship_terminal"];
+
 /// How much is told on the way.
 #[derive(Debug, Clone, Copy, clap::Args)]
 pub struct Verbosity {
-    /// Show no progress and no messages but errors
+    /// Show no progress and no messages but errors; results are printed all the same
     #[arg(short, long, global = true, conflicts_with = "verbose")]
     quiet: bool,
-    /// Tell more on standard error; twice: every request
+    /// Tell more on standard error; twice: every detail, as each request
     #[arg(short, long, global = true, action = clap::ArgAction::Count)]
     verbose: u8,
 }
@@ -35,6 +40,9 @@ impl Verbosity {
             .with_target(false)
             .with_writer(io::stderr)
             .with_ansi(io::stderr().is_terminal())
+            .finish()
+            // What libraries do inside is not the user's matter.
+            .with(Targets::new().with_targets(OURS.map(|name| (name, level))))
             .init();
         Terminal { quiet: self.quiet }
     }

@@ -1,16 +1,15 @@
 //! `loader load`: brings a bundle into the target.
 
 use std::cell::RefCell;
-use std::fs;
 use std::path::Path;
 use std::rc::Rc;
 use std::time::Instant;
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Result, bail};
 use indicatif::{BinaryBytes, HumanDuration};
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::{Mutex, Semaphore};
-use tranship_terminal::{Exit, Terminal, quantity};
+use tranship_terminal::{Exit, ReportFile, Terminal, quantity};
 
 use crate::cargo::Bundle;
 use crate::cli::Load;
@@ -29,6 +28,7 @@ pub(crate) fn run(options: &Load, terminal: Terminal) -> Result<Exit> {
         bail!("standard input cannot be both the bundle and the password: use --password-file");
     }
     let begun = Instant::now();
+    let report_file = options.report.as_deref().map(ReportFile::open).transpose()?;
     let bundle = Bundle::open(&options.bundle)?;
     let Loaded { registry, mapped, work, counts, damage } =
         super::block_on(transfer(options, terminal, bundle))?;
@@ -36,14 +36,14 @@ pub(crate) fn run(options: &Load, terminal: Terminal) -> Result<Exit> {
     let (target, requests) = (registry.target().to_string(), registry.requests());
     let seconds = begun.elapsed().as_secs_f64();
     let report = Report::new(target, &work, &mapped, counts, requests, seconds);
-    if let Some(path) = &options.report {
-        fs::write(path, report.text_for(path)?)
-            .with_context(|| format!("cannot write {}", path.display()))?;
-    }
     for image in work.images() {
-        if let Status::Failed(reason) = &image.status {
-            let repository = work.repository(image.repository);
-            terminal.problem(&format!("failed: {repository}:{}: {reason}", image.tag));
+        let name = format!("{}:{}", work.repository(image.repository), image.tag);
+        match (&image.status, image.replaces) {
+            (Status::Failed(reason), _) => terminal.problem(&format!("failed: {name}: {reason}")),
+            (Status::Loaded, Some(digest)) => {
+                terminal.message(&format!("replaced: {name} had {digest}"));
+            }
+            _ => {}
         }
     }
     let tally = Tally::of(&work);
@@ -67,6 +67,10 @@ pub(crate) fn run(options: &Load, terminal: Terminal) -> Result<Exit> {
             requests,
         );
         terminal.result(&summary)?;
+    }
+    if let Some(file) = report_file {
+        let text = report.text_for(file.path())?;
+        file.write(&text)?;
     }
     if let Some(damage) = damage {
         bail!(damage);

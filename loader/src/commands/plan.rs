@@ -5,13 +5,14 @@ use std::collections::BTreeMap;
 use anyhow::Result;
 use indicatif::BinaryBytes;
 use serde::Serialize;
-use tranship_common::Repository;
+use tranship_common::{Digest, Repository};
 use tranship_terminal::{Exit, Terminal, quantity};
 
 use crate::cli::Plan;
 use crate::destination::Destination;
 use crate::estimate::{Cost, estimate, total};
 use crate::preflight::{Creator, preflight};
+use crate::survey::Found;
 
 #[derive(Debug, Serialize)]
 #[serde(rename_all = "camelCase")]
@@ -19,6 +20,8 @@ struct Planned {
     target: String,
     #[serde(skip_serializing_if = "Option::is_none")]
     harbor_version: Option<String>,
+    /// Tags that have another digest in the target, which this is.
+    replaced: BTreeMap<String, Digest>,
     /// Names in the target of the repositories that get another one.
     renamed: BTreeMap<Repository, Repository>,
     missing_projects: Vec<String>,
@@ -41,12 +44,17 @@ pub(crate) fn run(options: &Plan, terminal: Terminal) -> Result<Exit> {
         let creator = Some(Creator { registry: &destination.registry, storage_limit: None });
         let preflight =
             preflight(&destination, contents, &found, &projects, creator, &*progress).await?;
+        let replaced = contents.images().zip(&found).filter_map(|((repository, tag), found)| {
+            let Found::Different(digest) = found else { return None };
+            Some((format!("{repository}:{}", tag.name), *digest))
+        });
         let costs = estimate(contents, &found);
         let totals = total(costs.values());
         let is_missing = |(name, exists): (String, bool)| (!exists).then_some(name);
         Ok(Planned {
             target: destination.registry.target().to_string(),
             harbor_version: destination.harbor.map(|info| info.harbor_version),
+            replaced: replaced.collect(),
             renamed: mapped.all_renamed(),
             missing_projects: projects.into_iter().filter_map(is_missing).collect(),
             requests: totals.requests(),
@@ -78,6 +86,9 @@ impl Planned {
         };
         for (from, to) in &self.renamed {
             text += &format!("{from} becomes {to}\n");
+        }
+        for (name, digest) in &self.replaced {
+            text += &format!("replaces: {name} has {digest} there\n");
         }
         for (name, cost) in &self.projects {
             let made = match self.missing_projects.contains(name) {

@@ -103,5 +103,9 @@ pub(crate) fn password_from(mut input: impl io::Read) -> io::Result<String> {
     let mut text = String::new();
     input.read_to_string(&mut text)?;
     let text = text.strip_suffix('\n').unwrap_or(&text);
-    Ok(text.strip_suffix('\r').unwrap_or(text).to_owned())
+    let text = text.strip_suffix('\r').unwrap_or(text);
+    if text.is_empty() {
+        return Err(io::Error::new(io::ErrorKind::InvalidData, "it is empty"));
+    }
+    Ok(text.to_owned())
 }

@@ -321,6 +321,7 @@ impl Registry {
         let request = format!("{method} {}", url.path());
         let mut answer = answer(&request, response, self.stall).await;
         answer.clock_difference = self.auth.clock_difference();
+        answer.anonymous = !self.auth.has_credentials();
         Err(RequestError::Answer(Box::new(answer)))
     }
 
@@ -385,6 +386,7 @@ pub(super) async fn answer(request: &str, mut response: Response, stall: Duratio
         retry_after: retry_after.map(Duration::from_secs),
         location,
         clock_difference: 0,
+        anonymous: false,
     }
 }
 
@@ -395,11 +397,12 @@ pub(super) fn transport_error(target: &str, source: reqwest::Error) -> RequestEr
     let source = source.without_url();
     match tls_error(&source) {
         Some(rustls::Error::InvalidCertificate(why)) => {
-            RequestError::Certificate { target, advice: advice(why), source }
+            let advice = advice(why);
+            RequestError::Certificate { target, advice, source: source.into() }
         }
         Some(rustls::Error::InvalidMessage(_)) => RequestError::NotTls { target },
-        _ if source.is_connect() => RequestError::Connect { target, source },
-        _ => RequestError::Interrupted { target, source },
+        _ if source.is_connect() => RequestError::Connect { target, source: source.into() },
+        _ => RequestError::Interrupted { target, source: source.into() },
     }
 }
 

@@ -18,7 +18,7 @@ pub(crate) enum RequestError {
     Connect {
         target: String,
         #[source]
-        source: reqwest::Error,
+        source: Cause,
     },
     /// The connection is not trusted. Not retried.
     #[error("the certificate of {target} is not accepted; {advice}")]
@@ -26,7 +26,7 @@ pub(crate) enum RequestError {
         target: String,
         advice: &'static str,
         #[source]
-        source: reqwest::Error,
+        source: Cause,
     },
     /// Whoever answers does not speak TLS. Not retried.
     #[error(
@@ -41,7 +41,7 @@ pub(crate) enum RequestError {
     Interrupted {
         target: String,
         #[source]
-        source: reqwest::Error,
+        source: Cause,
     },
     /// Nothing moved for too long. Retried.
     #[error("{target} has not answered for {seconds} s")]
@@ -62,10 +62,25 @@ pub(crate) enum RequestError {
     Bundle(#[source] std::sync::Arc<ReadError>),
 }
 
+/// What is at the bottom of a failed connection: libraries wrap it in words of their own.
+#[derive(Debug, thiserror::Error)]
+#[error("{0}")]
+pub(crate) struct Cause(String);
+
+impl From<reqwest::Error> for Cause {
+    fn from(error: reqwest::Error) -> Self {
+        let mut last: &dyn std::error::Error = &error;
+        while let Some(cause) = last.source() {
+            last = cause;
+        }
+        Self(last.to_string())
+    }
+}
+
 /// Harbor's robots have a `$` in their names, which a shell takes away unless it is quoted.
 fn robot_hint(account: &str) -> &'static str {
     match account.starts_with("robot") && !account.contains('$') {
-        true => "; the name of a robot has a `$` in it: put it between single quotes",
+        true => "; the names of robots have a `$` in them: put them between single quotes",
         false => "",
     }
 }
@@ -85,6 +100,8 @@ pub(crate) struct Answer {
     /// By so many seconds the registry's clock and that of its token service differ, if that is
     /// enough to make it refuse tokens; else 0.
     pub(crate) clock_difference: u64,
+    /// Nobody was logged in.
+    pub(crate) anonymous: bool,
 }
 
 /// The error envelope (OCI distribution specification, "Error Codes").
@@ -173,13 +190,12 @@ impl RequestError {
         self.answer().is_some_and(|answer| answer.status == StatusCode::INTERNAL_SERVER_ERROR)
     }
 
-    /// The whole chain of causes in one line.
+    /// What went wrong and why, in one line.
     pub(crate) fn in_words(&self) -> String {
         let mut text = self.to_string();
         let mut cause = std::error::Error::source(self);
         while let Some(error) = cause {
             let words = error.to_string();
-            // Libraries repeat their cause in their own message.
             if !text.contains(&words) {
                 text += &format!(": {words}");
             }
@@ -272,8 +288,11 @@ impl Answer {
                 "; a proxy in front of the registry limits the size of a request (nginx: set \
                  client_max_body_size to 0)"
             }
-            StatusCode::UNAUTHORIZED => {
-                "; give credentials that may push with --username and --password-stdin"
+            StatusCode::UNAUTHORIZED if self.anonymous => {
+                "; give credentials with --username and --password-stdin"
+            }
+            StatusCode::UNAUTHORIZED if self.errors.is_empty() => {
+                "; the account lacks the right, or what is asked for does not exist"
             }
             _ => "",
         }

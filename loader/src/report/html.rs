@@ -95,7 +95,8 @@ impl Report {
         let mut images: Vec<&ImageReport> = self.images.iter().collect();
         images.sort_by_key(|image| (rank(image), &image.name));
         let row = |image: &ImageReport| {
-            let ImageReport { name, sources, digest, status, reason } = image;
+            let ImageReport { name, sources, digest, status, replaced, reason } = image;
+            let replaced = replaced.map(|digest| format!("replaced {digest}"));
             let from = match sources.is_empty() {
                 true => String::new(),
                 false => {
@@ -107,7 +108,7 @@ impl Report {
                 "<tr><td>{}{from}</td><td class=\"{status}\">{status}</td><td><code>{digest}</code></td>\
                  <td>{}</td></tr>\n",
                 escaped(name),
-                escaped(reason.as_deref().unwrap_or_default()),
+                escaped(reason.as_ref().or(replaced.as_ref()).map_or("", String::as_str)),
             )
         };
         images.into_iter().map(row).collect()

@@ -1,15 +1,14 @@
 //! `packer pack`: writes a bundle, or tells what it would be.
 
-use std::fs;
 use std::io::{self, BufWriter, Write};
 use std::num::NonZero;
 use std::path::Path;
 
-use anyhow::{Context, bail};
+use anyhow::bail;
 use indicatif::BinaryBytes;
 use rayon::{ThreadPool, ThreadPoolBuilder};
 use tranship_common::{Digest, Progress, StagedFile};
-use tranship_terminal::{Exit, Terminal, quantity};
+use tranship_terminal::{Exit, ReportFile, Terminal, quantity};
 
 use crate::cli::Pack;
 use crate::finding::Finding;
@@ -26,6 +25,7 @@ pub(crate) fn run(options: &Pack, terminal: Terminal) -> anyhow::Result<Exit> {
     if !to_pipe && storage.contains(&options.output) {
         bail!("the output would be inside the storage, which is only read: give another --output");
     }
+    let report_file = options.report.as_deref().map(ReportFile::open).transpose()?;
     // No number means one thread per processor.
     let threads = options.jobs.map_or(0, NonZero::get);
     let readers = ThreadPoolBuilder::new().num_threads(threads).build()?;
@@ -36,13 +36,14 @@ pub(crate) fn run(options: &Pack, terminal: Terminal) -> anyhow::Result<Exit> {
     let outcome = run.pack_whole_images(scan)?;
     drop(progress);
 
-    if let Some(path) = &options.report {
-        let report = outcome.report().to_json()?;
-        fs::write(path, report).with_context(|| format!("cannot write {}", path.display()))?;
-    }
+    let write_report = || match report_file {
+        Some(file) => file.write(&outcome.report().to_json()?),
+        None => Ok(()),
+    };
     outcome.findings().iter().for_each(|finding| terminal.problem(&format!("broken: {finding}")));
     let broken: usize = outcome.findings().iter().map(|finding| finding.images.len()).sum();
     if broken > 0 && !options.skip_broken {
+        write_report()?;
         bail!(
             "{} cannot be packed whole, so nothing was written; repair the storage, or leave \
              them out with --skip-broken",
@@ -56,6 +57,7 @@ pub(crate) fn run(options: &Pack, terminal: Terminal) -> anyhow::Result<Exit> {
     } else {
         terminal.result(&summary)?;
     }
+    write_report()?;
     Ok(if broken > 0 { Exit::Partial } else { Exit::Done })
 }
 

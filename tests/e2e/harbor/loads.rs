@@ -96,6 +96,27 @@ fn harbor_taken_for_a_plain_registry() {
 }
 
 #[test]
+fn a_tag_that_has_another_image_is_replaced_and_named() {
+    let bundle = Bundle::simple();
+    let other = Bundle::of(|root| {
+        let mut tree = Tree::new(root, 96);
+        tree.simple("team/image", "1");
+        tree
+    });
+    let harbor = Harbor::start();
+    loading(&other, &harbor).run().ok();
+    let had = format!("team/image:1 has {} there", other.tree.tags["team/image:1"]);
+    command("plan", &bundle, &harbor).run().ok().prints(&had);
+    let report = bundle.file("report.json");
+    let loaded = loading(&bundle, &harbor).arg("--report").arg(&report).run().ok();
+    let _ = loaded.says(&had.replace(" has ", " had ").replace(" there", ""));
+    let report: serde_json::Value =
+        serde_json::from_slice(&std::fs::read(report).unwrap()).unwrap();
+    let replaced = report["images"][0]["replaced"].as_str();
+    assert_eq!(replaced, Some(other.tree.tags["team/image:1"].to_string().as_str()));
+}
+
+#[test]
 fn tokens_that_end_in_the_middle_of_a_load() {
     let bundle = Bundle::of(|root| {
         let mut tree = Tree::new(root, 95);

@@ -26,13 +26,15 @@ fn names_that_harbor_refuses_are_found_before_anything_is_sent() {
     assert!(harbor.requests().iter().all(|request| request.method == "GET"));
 
     let rules = bundle.file("rules");
-    fs::write(&rules, "# as suggested\na__b/*=a_b/*\n\nc--d/*=c-d/*\n").unwrap();
+    let text = "# as suggested\na__b/*=a_b/*\n\n  c--d/* = c-d/* # and this\nfinne/*=x/*\n";
+    fs::write(&rules, text).unwrap();
     let with_rules = |name: &str| {
         let mut command = command(name, &bundle, &harbor);
         command.arg("--map-file").arg(&rules);
         command
     };
-    with_rules("load").run().ok().prints("3 images loaded");
+    let loaded = with_rules("load").run().ok().prints("3 images loaded");
+    let _ = loaded.says("the rule `finne/*=x/*` fits no repository");
     with_rules("check").run().ok();
     assert!(skopeo::tag_digest(&harbor.registry.address(), "a_b/x:1").is_some());
 

@@ -45,6 +45,20 @@ fn the_report_is_a_page_that_needs_nothing_else() {
     }
 }
 
+#[test]
+fn a_report_that_cannot_be_written_is_known_before_anything_is_sent() {
+    let bundle = Bundle::simple();
+    let harbor = Harbor::start();
+    for path in ["/nonexistent/load.json", "/dev/full", "/"] {
+        loading(&bundle, &harbor)
+            .args(["--report", path])
+            .run()
+            .expect(1)
+            .says(&format!("cannot write the report to {path}"));
+    }
+    assert!(harbor.requests().is_empty());
+}
+
 /// What a page has become in a browser, its script run.
 fn browsed(address: &str) -> String {
     let profile = tempfile::tempdir().unwrap();
