@@ -45,6 +45,16 @@ enum Passing {
     Damaged(ReadError),
 }
 
+/// Opens a bundle file that is as long as its catalog says.
+pub(crate) fn open_whole(path: &Path) -> Result<BundleFile> {
+    let bundle = BundleFile::open(path).with_context(|| path.display().to_string())?;
+    let (size, want) = (bundle.file_size(), bundle.layout().size());
+    if size < want {
+        bail!("{} is cut off: it has {size} of {want} bytes; copy it again", path.display());
+    }
+    Ok(bundle)
+}
+
 impl Bundle {
     /// Opens a file, or standard input for `-`.
     pub(crate) fn open(path: &Path) -> Result<Self> {
@@ -53,12 +63,7 @@ impl Bundle {
             let stream = Stream::open(input).context("standard input")?;
             return Ok(Self::Pipe(Box::new(stream)));
         }
-        let bundle = BundleFile::open(path).with_context(|| path.display().to_string())?;
-        let (size, want) = (bundle.file_size(), bundle.layout().size());
-        if size < want {
-            bail!("{} is cut off: it has {size} of {want} bytes; copy it again", path.display());
-        }
-        Ok(Self::File(Arc::new(bundle)))
+        open_whole(path).map(|bundle| Self::File(Arc::new(bundle)))
     }
 
     /// What the bundle holds.

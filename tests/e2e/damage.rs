@@ -56,6 +56,11 @@ fn verify_finds_every_cut_and_every_addition() {
         let found = verify();
         assert_eq!(found.code, Some(1), "cut at {length}: {}{}", found.stdout, found.stderr);
     }
+    // Nobody needs to be asked to see that it is too short.
+    fs::write(&damaged, &bytes[..bytes.len() - 1]).unwrap();
+    let mut plan = loader();
+    plan.arg("plan").arg(&damaged).args(["--to", "http://127.0.0.1:1"]);
+    plan.run().expect(1).says("is cut off: it has").says("copy it again");
     for extra in [&b"\0"[..], &[0; 512], &[0; 10240], b"more"] {
         fs::write(&damaged, [&bytes, extra].concat()).unwrap();
         let found = verify();
@@ -72,6 +77,7 @@ fn verify_names_the_blob_its_images_and_the_offset() {
     let found = loader().arg("verify").arg(bundle.path()).run().expect(1);
     let found = found.says(&format!("damaged at byte {at}: {layer}")).says("breaks team/one:2");
     assert_eq!(found.stderr.matches("breaks ").count(), 1, "{}", found.stderr);
+    let _ = found.says("1 finding: copy the bundle again, or pack it anew");
 
     let other = bundle.tree.last_layer("team/two:1");
     damage(&bundle, &[place_of(&bundle, &other.hex())]);

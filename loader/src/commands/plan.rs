@@ -8,6 +8,7 @@ use serde::Serialize;
 use tranship_common::{Digest, Repository};
 use tranship_terminal::{Exit, Terminal, quantity};
 
+use crate::cargo::open_whole;
 use crate::cli::Plan;
 use crate::destination::Destination;
 use crate::estimate::{Cost, estimate, total};
@@ -34,7 +35,7 @@ struct Planned {
 }
 
 pub(crate) fn run(options: &Plan, terminal: Terminal) -> Result<Exit> {
-    let bundle = super::open(&options.bundle)?;
+    let bundle = open_whole(&options.bundle)?;
     let planned = super::block_on(async {
         let progress = terminal.progress();
         let destination = Destination::reach(&options.connection, terminal, &*progress).await?;

@@ -50,6 +50,10 @@ fn show(findings: &[Finding], options: &Verify, terminal: Terminal) -> Result<Ex
             finding.images.iter().for_each(|image| text += &format!("\n    breaks {image}"));
             terminal.problem(&text);
         }
+        if !findings.is_empty() {
+            let count = quantity(findings.len() as u64, "finding");
+            terminal.problem(&format!("{count}: copy the bundle again, or pack it anew"));
+        }
     }
     Ok(if findings.is_empty() { Exit::Done } else { Exit::Failed })
 }

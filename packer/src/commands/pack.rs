@@ -183,7 +183,10 @@ impl Outcome {
             BinaryBytes(storage_bytes),
         );
         text += &match self.bundle {
-            None => format!("the bundle will have {bundle_bytes} bytes\n"),
+            None => format!(
+                "the bundle will have {bundle_bytes} bytes; contents were not read, so damaged \
+                 blobs are not known yet\n"
+            ),
             Some(digest) => {
                 format!("{}: {bundle_bytes} bytes, {digest}\n", options.output.display())
             }
