@@ -16,8 +16,8 @@ pub struct StagedFile {
 }
 
 impl StagedFile {
-    /// Opens the staged file beside its target and takes the lock. A symbolic link stays, and what
-    /// it leads to is the target.
+    /// Opens the staged file beside its target and takes the lock. A symbolic link to a file
+    /// stays, and that file is the target.
     ///
     /// # Errors
     /// As for opening a file; `WouldBlock` when another process is writing the same target;

@@ -55,16 +55,8 @@ impl ProjectMaker {
     ) -> Result<u64> {
         let mut made = 0;
         let makes_any = projects.values().any(|exists| !exists);
-        let is_administrator = async || self.registry.is_administrator().await.ok().flatten();
-        if self.options.storage_limit.is_some()
-            && makes_any
-            && is_administrator().await != Some(true)
-        {
-            let account = self.registry.account();
-            terminal.message(&format!(
-                "warning: Harbor takes --storage-limit from administrators, and {account} may be \
-                 none: its projects may get Harbor's own limit"
-            ));
+        if self.options.storage_limit.is_some() && makes_any {
+            self.doubt_limit(terminal).await;
         }
         for (name, _) in projects.iter().filter(|(_, exists)| !**exists) {
             let create = || self.registry.create_project(name, self.options);
@@ -75,5 +67,17 @@ impl ProjectMaker {
             made += 1;
         }
         Ok(made)
+    }
+
+    /// Says that Harbor may take no limit from this account: it would give its own without a word.
+    async fn doubt_limit(&self, terminal: Terminal) {
+        if matches!(self.registry.is_administrator().await, Ok(Some(true))) {
+            return;
+        }
+        let account = self.registry.account();
+        terminal.message(&format!(
+            "warning: Harbor takes --storage-limit from administrators, and {account} may be none: \
+             its projects may get Harbor's own limit"
+        ));
     }
 }

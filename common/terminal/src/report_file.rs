@@ -36,8 +36,8 @@ impl ReportFile {
     /// As for writing, a full disk for instance.
     pub fn write(self, text: &str) -> Result<()> {
         let written = self.staged.file().write_all(text.as_bytes());
-        written
-            .and_then(|()| self.staged.commit())
-            .with_context(|| format!("the work is over, but its report {}", self.path.display()))
+        written.and_then(|()| self.staged.commit()).with_context(|| {
+            format!("the work is over, but its report cannot be written to {}", self.path.display())
+        })
     }
 }

@@ -1,12 +1,31 @@
 //! What Harbor does not take: modes, quotas, rules, contents.
 
-use e2e::content::{Family, descriptor};
+use e2e::content::{EMPTY, Family, descriptor};
 use e2e::harbor::{Immutable, Project};
 use e2e::programs::Run;
 use e2e::tree::digest_of;
 use e2e::{Bundle, Harbor, Tree, Verdict, skopeo};
+use tranship_common::kinds;
 
 use super::{command, loading};
+
+/// An image that every registry takes, `team/good:1`, and `team/bad:1` with this manifest and config.
+fn good_and_bad(seed: u64, media_type: &str, config_type: &str, config: &[u8]) -> Bundle {
+    Bundle::of(|root| {
+        let mut tree = Tree::new(root, seed);
+        tree.simple("team/good", "1");
+        let digest = tree.layer_blob("team/bad", config);
+        let manifest = serde_json::json!({
+            "schemaVersion": 2,
+            "mediaType": media_type,
+            "config": descriptor(config_type, digest, config.len()),
+            "layers": [],
+        });
+        let digest = tree.manifest("team/bad", &manifest);
+        tree.tag("team/bad", "1", digest);
+        tree
+    })
+}
 
 #[test]
 fn read_only_mode_is_found_beforehand() {
@@ -75,20 +94,8 @@ fn a_refusal_in_the_middle_of_a_body_is_understood() {
 
 #[test]
 fn what_harbor_always_fails_at_is_not_tried_for_long() {
-    let bundle = Bundle::of(|root| {
-        let mut tree = Tree::new(root, 93);
-        tree.simple("team/good", "1");
-        let config = tree.layer_blob("team/bad", b"\x7fELF no JSON");
-        let manifest = serde_json::json!({
-            "schemaVersion": 2,
-            "mediaType": tranship_common::kinds::OCI_MANIFEST,
-            "config": descriptor("application/vnd.example.wasm", config, 12),
-            "layers": [],
-        });
-        let digest = tree.manifest("team/bad", &manifest);
-        tree.tag("team/bad", "1", digest);
-        tree
-    });
+    let wasm = "application/vnd.example.wasm";
+    let bundle = good_and_bad(93, kinds::OCI_MANIFEST, wasm, b"\x7fELF no JSON");
     let harbor = Harbor::start();
     loading(&bundle, &harbor)
         .run()
@@ -210,20 +217,7 @@ fn no_cookies_and_no_long_headers() {
 #[test]
 fn a_type_of_manifest_that_harbor_does_not_store() {
     let artifact = "application/vnd.oci.artifact.manifest.v1+json";
-    let bundle = Bundle::of(|root| {
-        let mut tree = Tree::new(root, 106);
-        tree.simple("team/good", "1");
-        let blob = tree.layer_blob("team/bad", b"{}");
-        let manifest = serde_json::json!({
-            "schemaVersion": 2,
-            "mediaType": artifact,
-            "config": descriptor("application/vnd.oci.empty.v1+json", blob, 2),
-            "layers": [],
-        });
-        let digest = tree.manifest("team/bad", &manifest);
-        tree.tag("team/bad", "1", digest);
-        tree
-    });
+    let bundle = good_and_bad(106, artifact, EMPTY, b"{}");
     let harbor = Harbor::start();
     loading(&bundle, &harbor)
         .run()
