@@ -107,6 +107,11 @@ impl RetryPolicy {
 }
 
 impl Attempts {
+    /// Whether nothing has failed yet.
+    pub(crate) fn is_first(&self) -> bool {
+        self.failures == 0
+    }
+
     /// Waits until it is time to try again after this error, or returns the error for good.
     pub(crate) async fn pause_after(
         &mut self,

@@ -54,6 +54,10 @@ pub(crate) struct Transfer {
     pub(crate) progress: Arc<dyn Progress>,
     /// Whether the target is Harbor, where rights and quotas are those of projects.
     pub(crate) is_harbor: bool,
+    /// Projects that were made for this load: what nobody has brought there is not there.
+    pub(crate) new_projects: HashSet<String>,
+    /// What was brought to the target in this run: blobs, and where they went.
+    pub(crate) brought: RefCell<HashSet<(Digest, Repository)>>,
     /// Pairs of projects, from and to, between which nothing may be mounted.
     pub(crate) denied_mounts: RefCell<HashSet<(String, String)>>,
 }
@@ -170,6 +174,7 @@ impl Transfer {
                     Delivery::Mounted => counts.mounted_blobs += 1,
                     Delivery::Present => counts.present_blobs += 1,
                 }
+                self.brought.borrow_mut().insert((blob, work.repository(to).clone()));
                 work.delivered(blob, to);
             }
             Outcome::Delivered { blob, to, result: Err(error) } => {
@@ -248,7 +253,7 @@ impl Transfer {
         // An upload that broke off cannot go on, but its session may still take up room.
         let mut abandoned = Vec::new();
         let delivery = loop {
-            let error = match self.begin(blob, &to, from.as_ref()).await {
+            let error = match self.begin(blob, &to, from.as_ref(), attempts.is_first()).await {
                 Ok(Begun::There(delivery)) => break delivery,
                 Ok(Begun::Session(session)) => {
                     match self.send(blob, &to, &session, cargo, &payload, pause).await {
@@ -307,12 +312,28 @@ impl Transfer {
         blob: Digest,
         to: &Repository,
         from: Option<&Repository>,
+        is_first: bool,
     ) -> Result<Begun, RequestError> {
         let pair = from.map(|from| (project_of(from).to_owned(), project_of(to).to_owned()));
         let denied = pair.as_ref().is_some_and(|pair| self.denied_mounts.borrow().contains(pair));
         let from = from.filter(|_| !denied);
+        let mount = match from {
+            // Naming the repository itself asks, in the same request, whether it has the blob.
+            _ if !self.is_harbor => Some((blob, from.unwrap_or(to))),
+            // Harbor takes room for a mount that leads to an upload, and never gives it back: only
+            // one that will succeed is asked for there.
+            Some(from) if self.holds(blob, from).await? => Some((blob, from)),
+            // The answer to an upload that did arrive may have been lost.
+            _ if !is_first && self.registry.has_blob(to, blob).await? => {
+                return Ok(Begun::There(Delivery::Present));
+            }
+            _ if is_first && self.holds(blob, to).await? => {
+                return Ok(Begun::There(Delivery::Present));
+            }
+            _ => None,
+        };
         let asked = Instant::now();
-        let begun = self.registry.begin_upload(to, Some((blob, from.unwrap_or(to)))).await;
+        let begun = self.registry.begin_upload(to, mount).await;
         self.throttle.answered_after(asked.elapsed());
         let begun = match begun {
             // The other repository may be out of reach for us: that is no reason not to upload.
@@ -329,6 +350,17 @@ impl Transfer {
             Upload::Mounted => Begun::There(Delivery::Present),
             Upload::Session(session) => Begun::Session(session),
         })
+    }
+
+    /// Whether a repository has a blob: known from this run, or asked.
+    async fn holds(&self, blob: Digest, repository: &Repository) -> Result<bool, RequestError> {
+        if self.brought.borrow().contains(&(blob, repository.clone())) {
+            return Ok(true);
+        }
+        if self.new_projects.contains(project_of(repository)) {
+            return Ok(false);
+        }
+        self.registry.has_blob(repository, blob).await
     }
 
     /// Sends the bytes of a blob, and tells how many there were.

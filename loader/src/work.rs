@@ -98,6 +98,9 @@ pub(crate) struct Work {
     demands: HashMap<Digest, Demand>,
     /// What can be done now.
     lanes: Lanes,
+    /// Blobs on their way into a project, and the mounts that wait for that: Harbor counts a blob
+    /// for each of its deliveries that are under way at once.
+    on_their_way: HashMap<(Digest, String), Vec<usize>>,
     /// Why the work ended before its time, if it did.
     given_up: Option<String>,
 }
@@ -110,6 +113,7 @@ impl Work {
             places: Vec::new(),
             demands: HashMap::new(),
             lanes: Lanes::default(),
+            on_their_way: HashMap::new(),
             given_up: None,
         };
         let mut entries: HashMap<Digest, Rc<ManifestEntry>> = HashMap::new();
@@ -239,6 +243,13 @@ impl Work {
     pub(crate) fn over(&mut self, task: &Task) {
         let place = self.place_of(task);
         self.lanes.lane(self.places[place].lane).busy -= 1;
+        if let Task::Deliver { blob, to, .. } = *task {
+            let way = (blob, project_of(&self.places[to].name).to_owned());
+            for waiting in self.on_their_way.remove(&way).unwrap_or_default() {
+                let lane = self.places[waiting].lane;
+                self.lanes.lane(lane).mounts.push_back((blob, waiting));
+            }
+        }
     }
 
     /// The repository that a task changes.
@@ -260,12 +271,18 @@ impl Work {
             }
         }
         while let Some((blob, to)) = self.lanes.lane(lane).mounts.pop_front() {
-            if self.is_wanted(blob, to) {
+            let way = (blob, project_of(&self.places[to].name).to_owned());
+            if let Some(waiting) = self.on_their_way.get_mut(&way) {
+                waiting.push(to);
+            } else if self.is_wanted(blob, to) {
+                self.on_their_way.insert(way, Vec::new());
                 return Some(Task::Deliver { blob, to, from: self.demands[&blob].holder });
             }
         }
         while let Some(blob) = self.lanes.lane(lane).uploads.pop_front() {
             if let Some(to) = self.first_wanting(blob) {
+                let way = (blob, project_of(&self.places[to].name).to_owned());
+                self.on_their_way.insert(way, Vec::new());
                 return Some(Task::Deliver { blob, to, from: None });
             }
         }

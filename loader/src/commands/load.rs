@@ -115,6 +115,8 @@ async fn transfer(options: &Load, terminal: Terminal, bundle: Bundle) -> Result<
             bail!("nothing was sent; --no-preflight begins all the same");
         }
     }
+    let new_projects = projects.iter().filter(|(_, exists)| !**exists);
+    let new_projects = new_projects.map(|(name, _)| name.clone()).collect();
     if let Some(maker) = &maker {
         maker.make_missing(&projects, &*progress, terminal).await?;
     }
@@ -140,6 +142,8 @@ async fn transfer(options: &Load, terminal: Terminal, bundle: Bundle) -> Result<
         large: Semaphore::new(LARGE_AT_ONCE),
         progress,
         is_harbor: harbor.is_some(),
+        new_projects,
+        brought: RefCell::default(),
         denied_mounts: RefCell::default(),
     };
     let counts = transfer.run(&mut work, &cargo, stop).await;

@@ -121,8 +121,21 @@ impl Registry {
         Ok(tags)
     }
 
-    /// Opens an upload session, or mounts the blob from another repository. Naming the repository
-    /// itself asks, in the same request, whether it has the blob already.
+    /// Whether a repository has a blob.
+    pub(crate) async fn has_blob(
+        &self,
+        repository: &Repository,
+        digest: Digest,
+    ) -> Result<bool, RequestError> {
+        let url = self.url(repository, &format!("blobs/{digest}"));
+        let response = self.send(&push_to(repository), || self.http.head(url.clone())).await?;
+        if response.status() == StatusCode::NOT_FOUND {
+            return Ok(false);
+        }
+        self.expect(Method::HEAD, &url, response, StatusCode::OK).await.map(|_| true)
+    }
+
+    /// Opens an upload session, or mounts the blob from another repository.
     pub(crate) async fn begin_upload(
         &self,
         repository: &Repository,
