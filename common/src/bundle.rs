@@ -1,9 +1,10 @@
 //! The bundle: one tar archive that is also an OCI image layout. `spec/bundle.md` is normative.
 //!
 //! [`Contents`] is a catalog that was found sound, [`Layout`] the place of every byte that follows
-//! from it. [`Writer`] writes a bundle front to back; [`Stream`] reads one from a pipe and
+//! from it, [`BlobId`] the short identity of an entry in both. [`Writer`] writes a bundle front to back; [`Stream`] reads one from a pipe and
 //! [`BundleFile`] at random; [`verify`](fn@verify) finds all that is wrong in one.
 
+mod blob_id;
 mod catalog;
 mod contents;
 mod file;
@@ -14,6 +15,7 @@ mod tar_header;
 mod verify;
 mod writer;
 
+pub use blob_id::BlobId;
 pub use catalog::{
     BlobEntry, Catalog, DescriptionError, FORMAT_VERSION, ManifestEntry, RepositoryEntry, TagEntry,
 };

@@ -121,6 +121,23 @@ proptest! {
     }
 
     #[test]
+    fn ids_stand_for_digests(images in images()) {
+        let contents = Contents::new(catalog(&images).0).unwrap();
+        let layout = Layout::new(&contents);
+        prop_assert!(contents.ids().map(|id| contents.entry(id)).eq(contents.entries()));
+        for (id, place) in contents.ids().zip(layout.entries()) {
+            let BlobEntry { digest, size } = contents.entry(id);
+            prop_assert_eq!(layout.entry(id), Some(*place));
+            prop_assert_eq!((place.id, place.digest, place.size), (id, digest, size));
+            prop_assert_eq!(contents.id(digest), Some(id));
+            prop_assert_eq!(contents.manifest_by_id(id), contents.manifest(digest));
+            let closure = contents.closure_ids(id);
+            let manifests = closure.into_iter().filter_map(|id| contents.manifest_by_id(id));
+            prop_assert!(manifests.eq(contents.closure(digest)));
+        }
+    }
+
+    #[test]
     fn damaged_catalogs_never_panic(images in images(), at in any::<usize>(), byte in any::<u8>()) {
         let mut json = catalog(&images).0.to_json();
         let at = at % json.len();

@@ -2,6 +2,7 @@
 
 use std::collections::{HashMap, HashSet};
 
+use super::blob_id::BlobId;
 use super::catalog::{BlobEntry, Catalog, FORMAT_VERSION, ManifestEntry, TagEntry};
 use crate::{Digest, Repository, Tag};
 
@@ -30,6 +31,9 @@ pub enum CatalogError {
     /// A digest stands twice among manifests and blobs.
     #[error("the catalog lists {0} twice")]
     Twice(Digest),
+    /// More entries than a [`BlobId`] counts.
+    #[error("the catalog lists more than {} manifests and blobs", u32::MAX)]
+    TooMany,
     /// Sizes that no file can have.
     #[error("the catalog announces {0} bytes, more than a bundle can hold")]
     TooLarge(u128),
@@ -49,7 +53,7 @@ pub enum CatalogError {
 #[derive(Debug, Clone)]
 pub struct Contents {
     catalog: Catalog,
-    positions: HashMap<Digest, usize>,
+    ids: HashMap<Digest, BlobId>,
 }
 
 impl Contents {
@@ -87,13 +91,15 @@ impl Contents {
             .iter()
             .map(|manifest| manifest.digest)
             .chain(catalog.blobs.iter().map(|blob| blob.digest));
-        let mut positions = HashMap::new();
+        let mut ids = HashMap::new();
         for (position, digest) in digests.enumerate() {
-            if positions.insert(digest, position).is_some() {
+            // The count must fit too, not only the last position.
+            let id = BlobId::at(position).filter(|id| id.index() < u32::MAX as usize);
+            if ids.insert(digest, id.ok_or(CatalogError::TooMany)?).is_some() {
                 return Err(CatalogError::Twice(digest));
             }
         }
-        let contents = Self { catalog, positions };
+        let contents = Self { catalog, ids };
         let size = contents.entries().map(|entry| u128::from(entry.size)).sum();
         if size > MAX_SIZE {
             return Err(CatalogError::TooLarge(size));
@@ -108,12 +114,11 @@ impl Contents {
             let dangling = |to: &Digest, place| {
                 Err(CatalogError::Dangling { from: manifest.digest.to_string(), to: *to, place })
             };
-            let precedes =
-                |child: &Digest| self.positions.get(child).is_some_and(|p| *p < position);
+            let precedes = |child: &Digest| self.id(*child).is_some_and(|id| id.index() < position);
             if let Some(child) = manifest.manifests.iter().find(|child| !precedes(child)) {
                 return dangling(child, "before it");
             }
-            let listed = |blob: &Digest| self.positions.contains_key(blob);
+            let listed = |blob: &Digest| self.ids.contains_key(blob);
             if let Some(blob) = manifest.blobs.iter().find(|blob| !listed(blob)) {
                 return dangling(blob, "at all");
             }
@@ -181,27 +186,45 @@ impl Contents {
         self.catalog.repositories.iter().map(|repository| repository.tags.len()).sum()
     }
 
-    /// Position among all entries of the archive: manifests first, then blobs.
+    /// The ids of all entries, in the order of the archive: manifests first, then blobs.
+    pub fn ids(&self) -> impl ExactSizeIterator<Item = BlobId> + DoubleEndedIterator + use<> {
+        BlobId::all(self.ids.len() as u32)
+    }
+
+    /// The id of the manifest or blob with this digest.
     #[must_use]
-    pub fn position(&self, digest: Digest) -> Option<usize> {
-        self.positions.get(&digest).copied()
+    pub fn id(&self, digest: Digest) -> Option<BlobId> {
+        self.ids.get(&digest).copied()
+    }
+
+    /// Digest and size of a manifest or blob.
+    ///
+    /// # Panics
+    /// When the id is of a bundle with more entries than this.
+    #[must_use]
+    pub fn entry(&self, id: BlobId) -> BlobEntry {
+        match self.manifest_by_id(id) {
+            Some(manifest) => BlobEntry { digest: manifest.digest, size: manifest.size },
+            None => self.catalog.blobs[id.index() - self.catalog.manifests.len()],
+        }
     }
 
     /// The manifest with this digest.
     #[must_use]
     pub fn manifest(&self, digest: Digest) -> Option<&ManifestEntry> {
-        self.catalog.manifests.get(self.position(digest)?)
+        self.manifest_by_id(self.id(digest)?)
+    }
+
+    /// The manifest with this id, or `None` when it is a blob's.
+    #[must_use]
+    pub fn manifest_by_id(&self, id: BlobId) -> Option<&ManifestEntry> {
+        self.catalog.manifests.get(id.index())
     }
 
     /// The size in bytes of the manifest or blob with this digest.
     #[must_use]
     pub fn size(&self, digest: Digest) -> Option<u64> {
-        let position = self.position(digest)?;
-        let Catalog { manifests, blobs, .. } = &self.catalog;
-        match manifests.get(position) {
-            Some(manifest) => Some(manifest.size),
-            None => blobs.get(position - manifests.len()).map(|blob| blob.size),
-        }
+        Some(self.entry(self.id(digest)?).size)
     }
 
     /// Digest and size of all entries in the order of the archive.
@@ -216,19 +239,27 @@ impl Contents {
     /// tagged one last.
     #[must_use]
     pub fn closure(&self, root: Digest) -> Vec<&ManifestEntry> {
+        let ids = self.id(root).map(|root| self.closure_ids(root)).unwrap_or_default();
+        ids.into_iter().filter_map(|id| self.manifest_by_id(id)).collect()
+    }
+
+    /// The ids of the manifests that an image consists of, each once, children before their index
+    /// and the tagged one, `root`, last. Empty for the id of a blob.
+    #[must_use]
+    pub fn closure_ids(&self, root: BlobId) -> Vec<BlobId> {
         let mut wanted = vec![root];
         let mut seen = HashSet::new();
-        while let Some(digest) = wanted.pop() {
-            if let Some(position) = self.position(digest)
-                && seen.insert(position)
+        while let Some(id) = wanted.pop() {
+            if let Some(manifest) = self.manifest_by_id(id)
+                && seen.insert(id)
             {
-                wanted.extend(&self.catalog.manifests[position].manifests);
+                wanted.extend(manifest.manifests.iter().filter_map(|child| self.id(*child)));
             }
         }
-        let mut positions: Vec<usize> = seen.into_iter().collect();
+        let mut ids: Vec<BlobId> = seen.into_iter().collect();
         // Children stand before their parents in the catalog, so its order is the order wanted.
-        positions.sort_unstable();
-        positions.into_iter().map(|position| &self.catalog.manifests[position]).collect()
+        ids.sort_unstable();
+        ids
     }
 
     /// The images, as `REPOSITORY:TAG`, that need this manifest or blob.

@@ -72,7 +72,7 @@ impl BundleFile {
     /// The place of a manifest or blob.
     #[must_use]
     pub fn entry(&self, digest: Digest) -> Option<Entry> {
-        self.layout.entries().get(self.contents.position(digest)?).copied()
+        self.layout.entry(self.contents.id(digest)?)
     }
 
     /// A reader of an entry's bytes that checks them: see [`Verified`].

@@ -1,6 +1,8 @@
 //! The place of every byte of a bundle, known before the first is written.
 
 use super::CATALOG_NAME;
+use super::blob_id::BlobId;
+use super::catalog::BlobEntry;
 use super::contents::Contents;
 use super::image_index::image_index;
 use super::tar_header::{BLOCK, header, padding};
@@ -22,6 +24,8 @@ pub(super) struct FrontFile {
 /// A manifest or blob in the archive.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Entry {
+    /// Its identity within the bundle.
+    pub id: BlobId,
     /// Digest of its bytes.
     pub digest: Digest,
     /// Size in bytes.
@@ -84,9 +88,9 @@ impl Layout {
 
         let mut end = front_size(&front);
         let mut entries = Vec::new();
-        for blob in contents.entries() {
-            let mut entry =
-                Entry { digest: blob.digest, size: blob.size, header_offset: end, offset: end };
+        for id in contents.ids() {
+            let BlobEntry { digest, size } = contents.entry(id);
+            let mut entry = Entry { id, digest, size, header_offset: end, offset: end };
             entry.offset += entry.header().len() as u64;
             end = entry.offset + entry.size + padding(entry.size);
             entries.push(entry);
@@ -98,6 +102,12 @@ impl Layout {
     #[must_use]
     pub fn entries(&self) -> &[Entry] {
         &self.entries
+    }
+
+    /// The place of a manifest or blob; `None` when the id is of a bundle with more entries.
+    #[must_use]
+    pub fn entry(&self, id: BlobId) -> Option<Entry> {
+        self.entries.get(id.index()).copied()
     }
 
     /// Size of the whole bundle in bytes.
