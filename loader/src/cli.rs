@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use tranship_terminal::{Generate, Verbosity};
 
-use crate::mapping::Rule;
+use crate::plan::mapping::Rule;
 
 /// Load a bundle into Harbor or any OCI registry, and prove that every tag arrived.
 #[derive(Debug, Parser)]

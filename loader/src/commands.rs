@@ -13,7 +13,7 @@ use anyhow::{Context, Result};
 use tranship_common::bundle::BundleFile;
 use tranship_terminal::Terminal;
 
-use crate::preflight::Preflight;
+use crate::harbor::preflight::Preflight;
 
 /// Opens a bundle file; its front is checked.
 fn open(path: &Path) -> Result<BundleFile> {

@@ -15,7 +15,7 @@ use crate::cli::{Connection, NewProjects};
 use crate::registry::{
     Credentials, Registry, Target, Tls, from_auth_files, http_client, password_from,
 };
-use crate::retry::RetryPolicy;
+use crate::transfer::retry::RetryPolicy;
 
 /// Sets up the registry's client; nothing is sent yet.
 pub(crate) fn connect(options: &Connection, terminal: Terminal) -> Result<Registry> {

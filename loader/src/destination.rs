@@ -14,10 +14,10 @@ use tranship_terminal::{Terminal, quantity};
 
 use crate::cli::{Connection, Names, TargetKind};
 use crate::connect::{connect, retry_policy};
-use crate::mapping::{Mapped, Mapping, Rule, project_of};
+use crate::plan::mapping::{Mapped, Mapping, Rule, project_of};
+use crate::plan::survey::{Found, Surveyor};
 use crate::registry::{Artifact, Registry, RequestError, SystemInfo};
-use crate::retry::RetryPolicy;
-use crate::survey::{Found, Surveyor};
+use crate::transfer::retry::RetryPolicy;
 
 /// So long Harbor locks a user name after a wrong password, and some more.
 const LOCK: Duration = Duration::from_secs(2);

@@ -1,24 +1,15 @@
 //! `loader`: loads a bundle into Harbor or any OCI registry, and proves that every tag arrived.
 
-mod cargo;
 mod cli;
 mod commands;
 mod connect;
 mod destination;
-mod estimate;
-mod immutable;
-mod lanes;
-mod mapping;
-mod preflight;
-mod projects;
+mod harbor;
+mod plan;
 mod registry;
 mod report;
-mod retry;
-mod subjects;
-mod survey;
-mod throttle;
+mod source;
 mod transfer;
-mod work;
 
 use std::process::ExitCode;
 

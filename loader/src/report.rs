@@ -7,9 +7,9 @@ use std::path::Path;
 use serde::Serialize;
 use tranship_common::{Digest, Repository};
 
-use crate::mapping::Mapped;
+use crate::plan::mapping::Mapped;
+use crate::plan::work::{Status, Work};
 use crate::transfer::{Counts, Tally};
-use crate::work::{Status, Work};
 
 #[derive(Debug, Serialize)]
 pub(crate) struct Report {

@@ -1,5 +1,8 @@
 //! Does the work of a load: many requests side by side, one place that decides.
 
+pub(crate) mod retry;
+pub(crate) mod throttle;
+
 use std::cell::RefCell;
 use std::collections::{HashMap, HashSet};
 use std::future::Future;
@@ -15,12 +18,12 @@ use tranship_common::bundle::{DescriptionError, ManifestEntry, ReadError};
 use tranship_common::{Digest, Progress, Repository};
 use url::Url;
 
-use crate::cargo::Cargo;
-use crate::mapping::project_of;
+use crate::plan::mapping::project_of;
+use crate::plan::work::{Status, Task, Work};
 use crate::registry::{Answer, Payload, Quota, Registry, RequestError, Upload};
-use crate::retry::RetryPolicy;
-use crate::throttle::Throttle;
-use crate::work::{Status, Task, Work};
+use crate::source::Cargo;
+use crate::transfer::retry::RetryPolicy;
+use crate::transfer::throttle::Throttle;
 
 /// Blobs of this size (bytes) and more go one or two at a time.
 const LARGE: u64 = 512 << 20;

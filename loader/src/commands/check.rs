@@ -8,7 +8,7 @@ use tranship_terminal::{Exit, Terminal, quantity};
 
 use crate::cli::Check;
 use crate::destination::{Destination, Listing};
-use crate::survey::Found;
+use crate::plan::survey::Found;
 
 #[derive(Debug, Serialize)]
 struct Checked {

@@ -11,17 +11,17 @@ use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::{Mutex, Semaphore};
 use tranship_terminal::{Exit, ReportFile, Terminal, quantity};
 
-use crate::cargo::Bundle;
 use crate::cli::Load;
 use crate::destination::Destination;
-use crate::mapping::Mapped;
-use crate::preflight::preflight;
-use crate::projects::ProjectMaker;
+use crate::harbor::preflight::preflight;
+use crate::harbor::projects::ProjectMaker;
+use crate::plan::mapping::Mapped;
+use crate::plan::work::{Order, Status, Work};
 use crate::registry::Registry;
 use crate::report::Report;
-use crate::throttle::Throttle;
+use crate::source::Bundle;
+use crate::transfer::throttle::Throttle;
 use crate::transfer::{Counts, LARGE_AT_ONCE, Tally, Transfer};
-use crate::work::{Order, Status, Work};
 
 pub(crate) fn run(options: &Load, terminal: Terminal) -> Result<Exit> {
     if options.bundle == Path::new("-") && options.connection.password_stdin {

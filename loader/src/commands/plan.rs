@@ -8,12 +8,12 @@ use serde::Serialize;
 use tranship_common::{Digest, Repository};
 use tranship_terminal::{Exit, Terminal, quantity};
 
-use crate::cargo::open_whole;
 use crate::cli::Plan;
 use crate::destination::Destination;
-use crate::estimate::{Cost, estimate, total};
-use crate::preflight::{Creator, preflight};
-use crate::survey::Found;
+use crate::harbor::preflight::{Creator, preflight};
+use crate::plan::estimate::{Cost, estimate, total};
+use crate::plan::survey::Found;
+use crate::source::open_whole;
 
 #[derive(Debug, Serialize)]
 #[serde(rename_all = "camelCase")]

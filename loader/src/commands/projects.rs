@@ -5,7 +5,7 @@ use tranship_terminal::{Exit, Terminal, quantity};
 
 use crate::cli::Projects;
 use crate::destination::Destination;
-use crate::projects::ProjectMaker;
+use crate::harbor::projects::ProjectMaker;
 
 pub(crate) fn run(options: &Projects, terminal: Terminal) -> Result<Exit> {
     let bundle = super::open(&options.bundle)?;

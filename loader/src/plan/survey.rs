@@ -7,7 +7,7 @@ use tranship_common::bundle::{Contents, RepositoryEntry, TagEntry};
 use tranship_common::{Digest, MediaType, Progress, Repository};
 
 use crate::registry::{Registry, RequestError};
-use crate::retry::RetryPolicy;
+use crate::transfer::retry::RetryPolicy;
 
 /// What the target says of one image of the bundle.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -7,10 +7,10 @@ use tranship_common::bundle::{Contents, ManifestEntry};
 use tranship_common::{Digest, Progress, Repository, Tag, kinds};
 
 use crate::destination::{Destination, Projects};
-use crate::immutable::ImmutableTags;
-use crate::mapping::project_of;
+use crate::harbor::immutable::ImmutableTags;
+use crate::plan::mapping::project_of;
+use crate::plan::survey::Found;
 use crate::registry::{ImmutableRule, Quota, Registry, RequestError, SystemInfo, Upload};
-use crate::survey::Found;
 
 /// The types of manifests that Harbor stores.
 const STORED: [&str; 4] =

@@ -5,9 +5,9 @@ use std::collections::BTreeMap;
 use serde::Serialize;
 use tranship_common::bundle::Contents;
 
-use crate::mapping::project_of;
-use crate::survey::Found;
-use crate::work::{Order, Task, Work};
+use crate::plan::mapping::project_of;
+use crate::plan::survey::Found;
+use crate::plan::work::{Order, Task, Work};
 
 /// What is to be done in a project, or below the first component of the names.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]

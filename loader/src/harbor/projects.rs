@@ -9,9 +9,9 @@ use tranship_terminal::Terminal;
 use crate::cli::{Connection, NewProjects};
 use crate::connect::connect_as_administrator;
 use crate::destination::{Destination, Projects, greet};
-use crate::preflight::Creator;
+use crate::harbor::preflight::Creator;
 use crate::registry::{NewProject, Registry};
-use crate::retry::RetryPolicy;
+use crate::transfer::retry::RetryPolicy;
 
 /// Who makes projects, and how.
 pub(crate) struct ProjectMaker {

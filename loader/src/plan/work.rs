@@ -9,10 +9,10 @@ use std::rc::Rc;
 use tranship_common::bundle::{Contents, ManifestEntry};
 use tranship_common::{Digest, Repository, Tag};
 
-use crate::lanes::Lanes;
-use crate::mapping::project_of;
-use crate::subjects::{Referrer, subjects_first};
-use crate::survey::Found;
+use crate::plan::lanes::Lanes;
+use crate::plan::mapping::project_of;
+use crate::plan::subjects::{Referrer, subjects_first};
+use crate::plan::survey::Found;
 
 /// What to do next. The numbers name repositories and images of [`Work`].
 #[derive(Debug, Clone, PartialEq, Eq)]
