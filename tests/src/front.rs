@@ -3,7 +3,7 @@
 //!
 //! It keeps connections open between requests, as a proxy does, until it is told to close them.
 
-use std::net::TcpListener;
+use std::net::{TcpListener, TcpStream};
 use std::sync::{Arc, OnceLock};
 
 use hyper::HeaderMap;
@@ -13,6 +13,7 @@ use tokio::task::JoinHandle;
 
 use crate::tls::Certificates;
 
+mod busy;
 mod serve;
 mod wire;
 
@@ -207,6 +208,20 @@ impl Front {
     #[must_use]
     pub fn url(&self) -> String {
         self.url.clone()
+    }
+
+    /// Waits until all that clients have asked for is over, those too that were killed. They must
+    /// have ended.
+    ///
+    /// # Panics
+    /// When it cannot be reached.
+    pub fn settle(&self) {
+        let address = self.url.rsplit('/').next().unwrap_or_default();
+        // Connections are taken in their order: this one comes behind all others.
+        let last = TcpStream::connect(address).expect("the front listens");
+        let client = last.local_addr().expect("it has an address");
+        drop(last);
+        self.server.wait_for_silence(client);
     }
 
     /// The requests that have come in.

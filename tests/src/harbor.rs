@@ -11,6 +11,8 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard};
 use std::thread;
 use std::time::{Duration, Instant};
 
+use tranship_common::Digest;
+
 use crate::front::{Answer, Front, Judge, Request, Verdict};
 use crate::registry::Registry;
 use crate::tls::Certificates;
@@ -19,6 +21,7 @@ mod accounts;
 mod api;
 mod images;
 mod project;
+mod quota;
 
 pub use accounts::{Account, Kind};
 pub use project::{Immutable, Project};
@@ -59,14 +62,19 @@ pub struct State {
     locked: HashMap<String, Instant>,
     wrong_passwords: usize,
     tokens: HashMap<String, accounts::Token>,
-    /// Sizes of everything that was ever pushed.
+    /// Sizes of everything that was ever pushed, into whichever project.
     sizes: HashMap<String, u64>,
+    /// Bytes that upload sessions have taken piece by piece.
+    accepted: HashMap<String, u64>,
 }
 
 type Trouble = dyn Fn(&Request, &mut State) -> Option<Verdict> + Send + Sync;
 
+type Hold = dyn Fn(&Request) + Send + Sync;
+
 struct Double {
     state: Mutex<State>,
+    hold: Mutex<Arc<Hold>>,
     project_is_free: Condvar,
     trouble: Box<Trouble>,
 }
@@ -113,6 +121,7 @@ impl Harbor {
         let registry = Registry::start();
         let double = Arc::new(Double {
             state: Mutex::new(State::new(registry.storage(), certificates.is_some())),
+            hold: Mutex::new(Arc::new(|_| {})),
             project_is_free: Condvar::new(),
             trouble: Box::new(trouble),
         });
@@ -131,6 +140,20 @@ impl Harbor {
     #[must_use]
     pub fn requests(&self) -> Vec<Request> {
         self.front.requests()
+    }
+
+    /// Does this with each request that was judged, before it is passed on or answered. It may
+    /// wait: so requests can be made to come at the same time.
+    ///
+    /// # Panics
+    /// When a thread of the double has panicked.
+    pub fn hold(&self, hold: impl Fn(&Request) + Send + Sync + 'static) {
+        *self.double.hold.lock().expect("no panic while it was held") = Arc::new(hold);
+    }
+
+    /// Waits until all that was asked for is over; the clients must have ended.
+    pub fn settle(&self) {
+        self.front.settle();
     }
 
     /// Its state, to be changed or looked at.
@@ -164,6 +187,7 @@ impl State {
             wrong_passwords: 0,
             tokens: HashMap::new(),
             sizes: HashMap::new(),
+            accepted: HashMap::new(),
         }
     }
 
@@ -197,6 +221,10 @@ fn parameter(target: &str, name: &str) -> Option<String> {
     Some(value.replace("%3A", ":").replace("%2F", "/"))
 }
 
+fn digest_of(bytes: &[u8]) -> String {
+    Digest::of(bytes).to_string()
+}
+
 /// The project that a push of an image goes into.
 fn pushed_project(request: &Request) -> Option<&str> {
     let is_push = request.method == "PUT" && request.target.contains("/manifests/");
@@ -205,6 +233,28 @@ fn pushed_project(request: &Request) -> Option<&str> {
 
 impl Judge for Double {
     fn judge(&self, request: &mut Request) -> Verdict {
+        let verdict = self.judged(request);
+        let hold = Arc::clone(&self.hold.lock().expect("no panic while it was held"));
+        hold(request);
+        verdict
+    }
+
+    fn answered(&self, request: &Request, answer: &mut Answer) {
+        self.state.lock().expect("no panic while it was held").answered(request, answer);
+    }
+
+    fn done(&self, request: &Request) {
+        let mut state = self.state.lock().expect("no panic while it was held");
+        for project in state.projects.values_mut() {
+            project.done(request.number);
+        }
+        self.project_is_free.notify_all();
+    }
+}
+
+impl Double {
+    /// What becomes of a request, once its turn to push has come.
+    fn judged(&self, request: &Request) -> Verdict {
         let mut state = self.state.lock().expect("no panic while it was held");
         if let Some(trouble) = (self.trouble)(request, &mut state) {
             return trouble;
@@ -236,17 +286,5 @@ impl Judge for Double {
         // The time that the quota's update takes, not a wait for anything.
         thread::sleep(push_time);
         verdict
-    }
-
-    fn answered(&self, request: &Request, answer: &mut Answer) {
-        self.state.lock().expect("no panic while it was held").answered(request, answer);
-    }
-
-    fn done(&self, request: &Request) {
-        let mut state = self.state.lock().expect("no panic while it was held");
-        for project in state.projects.values_mut() {
-            project.done(request.number);
-        }
-        self.project_is_free.notify_all();
     }
 }

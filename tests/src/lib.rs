@@ -5,6 +5,7 @@ pub mod bundle;
 pub mod content;
 pub mod front;
 pub mod harbor;
+pub mod http;
 pub mod nginx;
 pub mod programs;
 pub mod registry;

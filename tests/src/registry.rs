@@ -1,6 +1,8 @@
 //! A real docker-registry on a free port of this machine.
 
+use std::ffi::OsStr;
 use std::fs;
+use std::io;
 use std::net::{TcpListener, TcpStream};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
@@ -8,6 +10,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use tempfile::TempDir;
+use tranship_common::Digest;
 
 use crate::programs::signal;
 use crate::tls::Certificates;
@@ -120,6 +123,35 @@ impl Registry {
         self.requests().iter().filter(commit).filter(|line| line.ends_with(" 201")).count()
     }
 
+    /// Puts a blob into its storage by hand, and into a repository.
+    ///
+    /// # Panics
+    /// When the storage cannot be written.
+    #[must_use]
+    pub fn place(&self, repository: &str, blob: &[u8]) -> Digest {
+        let digest = Digest::of(blob);
+        let v2 = self.storage.join("docker/registry/v2");
+        let hex = digest.hex();
+        let data = v2.join(format!("blobs/sha256/{}/{hex}/data", &hex[..2]));
+        let link = v2.join(format!("repositories/{repository}/_layers/sha256/{hex}/link"));
+        for (file, bytes) in [(data, blob), (link, digest.to_string().as_bytes())] {
+            fs::create_dir_all(file.parent().expect("it is in a folder"))
+                .and_then(|()| fs::write(file, bytes))
+                .expect("the storage can be written");
+        }
+        digest
+    }
+
+    /// Upload sessions that were neither finished nor given back.
+    ///
+    /// # Panics
+    /// When its storage cannot be read.
+    #[must_use]
+    pub fn open_sessions(&self) -> usize {
+        let repositories = self.storage.join("docker/registry/v2/repositories");
+        sessions_below(&repositories).expect("the storage can be read")
+    }
+
     /// Stops it as its service manager would, and gives its folder.
     pub fn stop(&mut self) -> PathBuf {
         signal(self.process.id(), "TERM");
@@ -133,6 +165,29 @@ impl Drop for Registry {
         let _ = self.process.kill();
         let _ = self.process.wait();
     }
+}
+
+/// The folders in folders `_uploads`.
+fn sessions_below(folder: &Path) -> io::Result<usize> {
+    if !folder.exists() {
+        return Ok(0);
+    }
+    let mut count = 0;
+    for entry in fs::read_dir(folder)? {
+        let path = entry?.path();
+        count += match path.file_name().and_then(OsStr::to_str) {
+            // What was given back leaves a folder too, but not its beginning.
+            Some("_uploads") => fs::read_dir(&path)?
+                .filter(|entry| {
+                    entry.as_ref().is_ok_and(|entry| entry.path().join("startedat").exists())
+                })
+                .count(),
+            // Nothing else of a repository has sessions in it.
+            Some(name) if name.starts_with('_') => 0,
+            _ => sessions_below(&path)?,
+        };
+    }
+    Ok(count)
 }
 
 /// Waits until the port is open; `false` when the process has ended.

@@ -2,7 +2,7 @@
 
 use std::fmt;
 use std::io;
-use std::net::TcpListener;
+use std::net::{SocketAddr, TcpListener};
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -23,6 +23,7 @@ use tokio::sync::Notify;
 use tokio::task::{JoinSet, spawn_blocking};
 use tokio_rustls::TlsAcceptor;
 
+use super::busy::{Busy, UnderWay};
 use super::wire::{Duplex, Ending, Wire};
 use super::{Judge, Request, Verdict};
 
@@ -42,6 +43,7 @@ pub(super) struct Server {
     away: AtomicUsize,
     /// All connections are to be closed.
     closing: Notify,
+    busy: Arc<Busy>,
 }
 
 impl fmt::Debug for Server {
@@ -54,6 +56,8 @@ impl fmt::Debug for Server {
 struct Judged {
     request: Request,
     judge: Arc<dyn Judge>,
+    /// Dropped last.
+    _under_way: UnderWay,
 }
 
 impl Drop for Judged {
@@ -72,7 +76,13 @@ impl Server {
             requests: Mutex::default(),
             away: AtomicUsize::new(0),
             closing: Notify::new(),
+            busy: Arc::default(),
         }
+    }
+
+    /// Waits until this client and everybody else is gone, and all that they asked for is over.
+    pub(super) fn wait_for_silence(&self, client: SocketAddr) {
+        self.busy.wait(client);
     }
 
     pub(super) fn requests(&self) -> Vec<Request> {
@@ -92,12 +102,17 @@ impl Server {
                 }
                 Some(_) = connections.join_next() => continue,
             };
-            let Ok((client, _)) = client else { continue };
+            let Ok((client, address)) = client else { continue };
+            let under_way = self.busy.connection(address);
             let one_less = |away: usize| away.checked_sub(1);
             if self.away.fetch_update(Ordering::SeqCst, Ordering::SeqCst, one_less).is_ok() {
                 continue;
             }
-            connections.spawn(Arc::clone(&self).connection(client, tls.clone()));
+            let connection = Arc::clone(&self).connection(client, tls.clone());
+            connections.spawn(async move {
+                let _under_way = under_way;
+                connection.await;
+            });
         }
     }
 
@@ -140,9 +155,10 @@ impl Server {
         }
         self.requests.lock().expect("no panic while it was held").push(request.clone());
         let judge = Arc::clone(&self.judge);
+        let under_way = self.busy.request();
         let judging = spawn_blocking(move || {
             let verdict = judge.judge(&mut request);
-            (verdict, Judged { request, judge })
+            (verdict, Judged { request, judge, _under_way: under_way })
         });
         let (verdict, judged) = judging.await?;
         match verdict {

@@ -18,7 +18,8 @@ const TOKEN_SCOPE: usize = 100;
 pub enum Kind {
     /// May do everything.
     Administrator,
-    /// A user with the role of a developer in these projects.
+    /// A user with the role of a developer in these projects; in those that it makes itself it is
+    /// an administrator.
     User(Vec<String>),
     /// A robot that may push into all projects.
     SystemRobot,
@@ -65,7 +66,7 @@ impl Account {
 /// A token that was given out; its rights are those of the moment.
 #[derive(Debug, Clone)]
 pub(super) struct Token {
-    account: Option<Kind>,
+    account: Option<(String, Kind)>,
     repositories: Vec<String>,
     expires: Instant,
 }
@@ -92,7 +93,7 @@ impl Login {
                 if !token.repositories.iter().any(|named| named == repository) {
                     return false;
                 }
-                token.account.as_ref()
+                token.account.as_ref().map(|(_, kind)| kind)
             }
         };
         let project = repository.split('/').next().unwrap_or_default();
@@ -104,6 +105,18 @@ impl Login {
             Some(Kind::User(projects)) => projects.iter().any(|named| named == project),
             Some(Kind::ProjectRobot(named)) => named == project,
         }
+    }
+
+    /// Whether it may delete in a project, upload sessions too. A developer may not.
+    pub(super) fn may_delete(&self, project: &str, state: &State) -> bool {
+        let (name, kind) = match self {
+            Self::Anonymous => return false,
+            Self::Account { name, kind } => (name, kind),
+            Self::Token(Token { account: Some((name, kind)), .. }) => (name, kind),
+            Self::Token(_) => return false,
+        };
+        let maker = state.projects.get(project).and_then(|project| project.maker.as_ref());
+        *kind == Kind::Administrator || maker == Some(name)
     }
 }
 
@@ -197,7 +210,7 @@ impl State {
             .filter_map(|scope| Some(scope.split(':').next()?.to_owned()))
             .collect();
         let account = match self.login(request) {
-            Ok(Login::Account { kind, .. }) => Some(kind),
+            Ok(Login::Account { name, kind }) => Some((name, kind)),
             Err(refusal) if repositories.is_empty() => return refusal,
             _ => None,
         };

@@ -17,6 +17,9 @@ impl State {
             Err(_) if request.target == "/api/v2.0/systeminfo" => Login::Anonymous,
             Err(refusal) => return refusal,
         };
+        if request.target == "/api/internal/syncquota" {
+            return self.sync_quota(&login);
+        }
         let path = request.target.strip_prefix("/api/v2.0/").unwrap_or_default();
         let path = path.split('?').next().unwrap_or_default();
         let (account, kind) = match &login {
@@ -54,6 +57,21 @@ impl State {
         }
     }
 
+    /// Harbor does it after it has answered; here it is done at once.
+    fn sync_quota(&mut self, login: &Login) -> Verdict {
+        match login {
+            Login::Account { kind: Kind::Administrator, .. } if self.quotas_off => {
+                Verdict::error(403, "FORBIDDEN", "quota per project is deactivated")
+            }
+            Login::Account { kind: Kind::Administrator, .. } => {
+                self.sync_quotas();
+                Verdict::status(200)
+            }
+            Login::Account { .. } => forbidden(),
+            _ => Verdict::error(401, "UNAUTHORIZED", "UnAuthorized"),
+        }
+    }
+
     fn system_info(&self) -> Verdict {
         let restriction = if self.admin_only { "adminonly" } else { "everyone" };
         Verdict::json(
@@ -82,10 +100,14 @@ impl State {
             },
             None => name,
         };
-        if !kind.may_look_at(name) {
-            return forbidden();
-        }
         let Some(project) = self.projects.get(name) else { return forbidden() };
+        if !kind.may_look_at(name) {
+            // Anybody may ask what a public project is, but not what it may hold.
+            return match rest {
+                "summary" if project.public => Verdict::json(200, &project.summary(true)),
+                _ => forbidden(),
+            };
+        }
         match rest {
             "summary" => Verdict::json(200, &project.summary(self.quotas_off)),
             "immutabletagrules" => {
@@ -155,6 +177,7 @@ impl State {
         // Who makes a project is its administrator.
         if let Some(Account { kind: Kind::User(projects), .. }) = self.accounts.get_mut(account) {
             projects.push(name.clone());
+            project.maker = Some(account.to_owned());
         }
         self.projects.insert(name, project);
         Verdict::status(201).with_header("location", "/api/v2.0/projects/2")

@@ -5,9 +5,9 @@ use std::fs;
 use hyper::HeaderMap;
 use hyper::header::{HeaderValue, LOCATION};
 use serde_json::{Value, json};
-use tranship_common::{Digest, Repository};
+use tranship_common::Repository;
 
-use super::{State, parameter};
+use super::{State, digest_of, parameter};
 use crate::front::{Answer, Request, Verdict};
 
 /// A body of this size (bytes) is still on its way when Harbor has made up its mind.
@@ -20,13 +20,13 @@ const LONGEST_NAME: usize = 245;
 pub(super) struct Subject<'a> {
     pub(super) repository: &'a str,
     pub(super) project: &'a str,
-    kind: Endpoint,
-    /// What comes behind `manifests/` or `blobs/uploads/`.
-    reference: &'a str,
+    pub(super) kind: Endpoint,
+    /// What comes behind `manifests/` or `blobs/`.
+    pub(super) reference: &'a str,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
-enum Endpoint {
+pub(super) enum Endpoint {
     Manifest,
     Blob,
     Referrers,
@@ -78,7 +78,11 @@ impl State {
             return Some(no_project(subject.project));
         }
         let is_asked_who = request.header("authorization").is_none();
-        if is_asked_who || !login.may(subject.repository, writes, self) {
+        let may = match request.method.as_str() {
+            "DELETE" => login.may_delete(subject.project, self),
+            _ => login.may(subject.repository, writes, self),
+        };
+        if is_asked_who || !may {
             return Some(self.challenge(request, Some(&subject)));
         }
         if let Some(from) = parameter(&request.target, "from") {
@@ -96,44 +100,12 @@ impl State {
         if subject.kind == Endpoint::Referrers {
             return Some(self.referrers(&subject));
         }
-        self.over_quota(request, &subject).or_else(|| self.manifest_refusal(request, &subject))
-    }
-
-    fn over_quota(&mut self, request: &Request, subject: &Subject<'_>) -> Option<Verdict> {
-        if self.quotas_off {
-            return None;
+        // The head of a blob is asked of Harbor's own books first.
+        let is_head = request.method == "HEAD" && subject.kind == Endpoint::Blob;
+        if is_head && !self.sizes.contains_key(subject.reference) {
+            return Some(Verdict::status(404));
         }
-        let (digest, size) = self.brought(request, subject)?;
-        let project = self.projects.get_mut(subject.project)?;
-        if project.take_room(request.number, &digest, size) {
-            return None;
-        }
-        let words = format!(
-            "adding {} of storage resource, which when updated to current usage of {} will exceed \
-             the configured upper limit of {}.",
-            in_kib(size),
-            in_kib(project.used()),
-            in_kib(project.limit.unwrap_or(0)),
-        );
-        Some(self.in_mid_body(request, Verdict::error(403, "DENIED", &words)))
-    }
-
-    /// The digest and the size of what a request would bring into its project.
-    fn brought(&self, request: &Request, subject: &Subject<'_>) -> Option<(String, u64)> {
-        match (request.method.as_str(), subject.kind) {
-            ("PUT", Endpoint::Manifest) => {
-                Some((digest_of(&request.body), request.body.len() as u64))
-            }
-            ("PUT", Endpoint::Blob) => {
-                Some((parameter(&request.target, "digest")?, request.content_length()))
-            }
-            ("POST", Endpoint::Blob) => {
-                let digest = parameter(&request.target, "mount")?;
-                let size = self.sizes.get(&digest).copied().unwrap_or(0);
-                Some((digest, size))
-            }
-            _ => None,
-        }
+        self.manifest_refusal(request, &subject).or_else(|| self.over_quota(request, &subject))
     }
 
     fn manifest_refusal(&self, request: &Request, subject: &Subject<'_>) -> Option<Verdict> {
@@ -170,20 +142,18 @@ impl State {
     /// into the books.
     pub(super) fn answered(&mut self, request: &Request, answer: &mut Answer) {
         rename_location(&mut answer.headers, &self.external_url);
-        let Some(subject) = Subject::of(&request.target).filter(|_| answer.status == 201) else {
+        let Some(subject) = Subject::of(&request.target) else { return };
+        self.enter(request, &subject, answer);
+        if answer.status != 201 || subject.kind != Endpoint::Manifest {
             return;
-        };
-        let Some((digest, size)) = self.brought(request, &subject) else { return };
-        self.sizes.insert(digest.clone(), size);
+        }
         let Some(project) = self.projects.get_mut(subject.project) else { return };
-        project.hold(&digest, size);
-        if subject.kind == Endpoint::Manifest {
-            let manifest = serde_json::from_slice(&request.body).unwrap_or_default();
-            if project.store(subject.repository, subject.reference, &digest, &manifest) {
-                let of = manifest["subject"]["digest"].as_str().unwrap_or_default();
-                let value = HeaderValue::from_str(of).expect("a digest");
-                answer.headers.insert("oci-subject", value);
-            }
+        let manifest = serde_json::from_slice(&request.body).unwrap_or_default();
+        let digest = digest_of(&request.body);
+        if project.store(subject.repository, subject.reference, &digest, &manifest) {
+            let of = manifest["subject"]["digest"].as_str().unwrap_or_default();
+            let value = HeaderValue::from_str(of).expect("a digest");
+            answer.headers.insert("oci-subject", value);
         }
     }
 
@@ -197,7 +167,7 @@ impl State {
 
 impl State {
     /// A refusal of a body that is still on its way becomes a bad gateway.
-    fn in_mid_body(&self, request: &Request, refusal: Verdict) -> Verdict {
+    pub(super) fn in_mid_body(&self, request: &Request, refusal: Verdict) -> Verdict {
         let passes_through = request.body.is_empty();
         match passes_through && request.content_length() > LONG_BODY {
             true if self.without_proxy => Verdict::Early(Box::new(refusal)),
@@ -247,13 +217,4 @@ fn no_repository(name: &str) -> Verdict {
 fn no_project(name: &str) -> Verdict {
     let words = format!("project {name} not found: project {name} not found");
     Verdict::error(401, "UNAUTHORIZED", &words).with_header("www-authenticate", "")
-}
-
-fn digest_of(bytes: &[u8]) -> String {
-    Digest::of(bytes).to_string()
-}
-
-/// As Harbor writes sizes.
-fn in_kib(bytes: u64) -> String {
-    format!("{}.{} KiB", bytes / 1024, bytes % 1024 * 10 / 1024)
 }

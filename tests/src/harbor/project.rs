@@ -62,10 +62,14 @@ pub struct Project {
     pub immutable: Vec<Immutable>,
     /// The request that pushes into it now.
     pub(super) pushed_by: Option<u64>,
+    /// The user who has made it, and may do everything in it.
+    pub(super) maker: Option<String>,
     /// Blobs and manifests that it holds, with their sizes.
     held: HashMap<String, u64>,
-    /// What is on its way into it, by the number of the request.
-    coming: HashMap<u64, (String, u64)>,
+    /// Bytes that its quota counts as used, whatever it holds.
+    counted: u64,
+    /// The part of it that requests have reserved that are under way, by their numbers.
+    reserved: HashMap<u64, u64>,
     /// Digest by `REPOSITORY:TAG`, the project's name included.
     tags: BTreeMap<String, String>,
     /// By `REPOSITORY@DIGEST`.
@@ -87,9 +91,16 @@ impl Project {
         Self { limit: Some(limit), ..Self::default() }
     }
 
-    /// Bytes that it holds.
+    /// Bytes that it uses, as Harbor's summary says it: what it holds, what was reserved and never
+    /// given back, and what was counted more than once.
     #[must_use]
     pub fn used(&self) -> u64 {
+        self.counted
+    }
+
+    /// Bytes that it really holds, each blob and manifest once.
+    #[must_use]
+    pub fn held_bytes(&self) -> u64 {
         self.held.values().sum()
     }
 
@@ -112,20 +123,28 @@ impl Project {
         self.pushed_by.is_some()
     }
 
-    /// Takes room for what is on its way, if there is room.
-    pub(super) fn take_room(&mut self, request: u64, digest: &str, size: u64) -> bool {
-        let coming: u64 = self.coming.values().map(|(_, size)| size).sum();
-        let gain = if self.held.contains_key(digest) { 0 } else { size };
-        let fits = self.limit.is_none_or(|limit| self.used() + coming + gain <= limit);
-        if fits && gain > 0 {
-            self.coming.insert(request, (digest.to_owned(), size));
+    pub(super) fn holds(&self, digest: &str) -> bool {
+        self.held.contains_key(digest)
+    }
+
+    /// Reserves so many bytes for a request, if there is room.
+    pub(super) fn reserve(&mut self, request: u64, size: u64) -> bool {
+        let fits = size == 0 || self.limit.is_none_or(|limit| self.counted + size <= limit);
+        if fits && size > 0 {
+            self.counted += size;
+            self.reserved.insert(request, size);
         }
         fits
     }
 
-    /// A request is over: what it brought was entered, or takes no room any more.
+    /// What a request has reserved stays counted.
+    pub(super) fn keep_reserved(&mut self, request: u64) {
+        self.reserved.remove(&request);
+    }
+
+    /// A request is over: what it has reserved and not used is given back.
     pub(super) fn done(&mut self, request: u64) {
-        self.coming.remove(&request);
+        self.counted -= self.reserved.remove(&request).unwrap_or(0);
         if self.pushed_by == Some(request) {
             self.pushed_by = None;
         }
@@ -133,6 +152,12 @@ impl Project {
 
     pub(super) fn hold(&mut self, digest: &str, size: u64) {
         self.held.insert(digest.to_owned(), size);
+    }
+
+    /// Counts what it holds anew.
+    pub(super) fn recount(&mut self) {
+        self.reserved.clear();
+        self.counted = self.held_bytes();
     }
 
     /// Enters a manifest. Returns whether its subject is there.
