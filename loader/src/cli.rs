@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use tranship_terminal::{Generate, Verbosity};
 
-use crate::plan::mapping::Rule;
+use crate::plan::rules::Rule;
 
 /// Load a bundle into Harbor or any OCI registry, and prove that every tag arrived.
 #[derive(Debug, Parser)]
@@ -60,6 +60,13 @@ pub(crate) struct Load {
     /// Begin without asking first whether rights, quotas and modes allow it
     #[arg(long)]
     pub(crate) no_preflight: bool,
+    /// Load what nothing stands in the way of, and leave out the projects that something keeps from
+    /// being loaded into (exit code 3); without it nothing is sent then
+    #[arg(long, conflicts_with = "no_preflight")]
+    pub(crate) skip_blocked: bool,
+    /// Ask for every manifest and blob of the images that are there too, and send what is missing
+    #[arg(long)]
+    pub(crate) deep: bool,
     /// Print the report as JSON instead of a summary
     #[arg(long)]
     pub(crate) json: bool,
@@ -121,6 +128,9 @@ pub(crate) struct Check {
     pub(crate) connection: Connection,
     #[command(flatten)]
     pub(crate) names: Names,
+    /// Ask for every manifest and blob of every image too, not only for its tag
+    #[arg(long)]
+    pub(crate) deep: bool,
     /// Print JSON
     #[arg(long)]
     pub(crate) json: bool,

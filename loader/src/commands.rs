@@ -14,6 +14,7 @@ use tranship_common::bundle::BundleFile;
 use tranship_terminal::Terminal;
 
 use crate::harbor::preflight::Preflight;
+use crate::transfer::stop::{Stop, stop};
 
 /// Opens a bundle file; its front is checked.
 fn open(path: &Path) -> Result<BundleFile> {
@@ -29,8 +30,13 @@ fn show(preflight: &Preflight, terminal: Terminal) {
         terminal.problem(&format!("will not arrive: {what}"));
     }
     for what in &preflight.findings {
-        terminal.problem(&format!("cannot load: {what}"));
+        terminal.problem(&format!("cannot load: {}", what.text));
     }
+}
+
+/// For commands that Ctrl-C ends at once, since they leave nothing behind.
+fn never() -> Stop {
+    stop().1
 }
 
 /// Runs what waits for the network. One thread does: the registry is the slower side by far, and

@@ -1,24 +1,111 @@
 //! From the options of the command line to a registry that answers and lets us in.
 
 use std::env;
-use std::fs::File;
+use std::fs::{self, File};
 use std::io;
 use std::path::Path;
-use std::sync::mpsc;
+use std::rc::Rc;
+use std::sync::{Arc, mpsc};
 use std::thread;
 use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
-use tranship_terminal::Terminal;
+use tranship_common::Progress;
+use tranship_common::bundle::Contents;
+use tranship_terminal::{Terminal, quantity};
 
-use crate::cli::{Connection, NewProjects};
+use crate::cli::{Connection, Names, NewProjects, TargetKind};
+use crate::destination::{Destination, Expected, identify};
+use crate::harbor::NewProject;
+use crate::harbor::projects::ProjectMaker;
+use crate::plan::mapping::{Mapped, Mapping};
+use crate::plan::rules::rules_of;
 use crate::registry::{
     Credentials, Registry, Target, Tls, from_auth_files, http_client, password_from,
 };
-use crate::transfer::retry::RetryPolicy;
+use crate::transfer::retry::{Patience, Pauses};
+use crate::transfer::stop::Stop;
+
+/// So long Harbor locks a user name after a wrong password, and some more.
+const LOCK: Duration = Duration::from_secs(2);
+
+/// Connects to the target: it has answered, and let us in, when this returns.
+pub(crate) async fn reach(
+    options: &Connection,
+    terminal: Terminal,
+    progress: &Arc<dyn Progress>,
+    stop: Stop,
+) -> Result<Destination> {
+    let registry = Rc::new(connect(options, terminal)?);
+    let jobs = options.jobs.get();
+    let patience = Patience::new(&registry, pauses(options), jobs, Arc::clone(progress), stop);
+    let expected = match options.target_kind {
+        TargetKind::Auto => Expected::Anything,
+        TargetKind::Harbor => Expected::Harbor,
+        TargetKind::Registry => Expected::Registry,
+    };
+    Destination::reach(registry, expected, patience, jobs, lock(options)).await
+}
+
+fn lock(options: &Connection) -> Duration {
+    options.retry_delay.map_or(LOCK, Duration::from_millis)
+}
+
+/// The images under their names in the target; all that has none is said at once.
+pub(crate) fn map(
+    contents: &Arc<Contents>,
+    names: &Names,
+    destination: &Destination,
+    terminal: Terminal,
+) -> Result<Mapped> {
+    let mut rules = names.rules.clone();
+    if let Some(path) = &names.map_file {
+        let text =
+            fs::read_to_string(path).with_context(|| format!("cannot read {}", path.display()))?;
+        rules.extend(rules_of(&text).with_context(|| path.display().to_string())?);
+    }
+    let library = destination.harbor.as_ref().map(|_| "library".to_owned());
+    let mapping = Mapping {
+        rules,
+        prefix: names.prefix.clone(),
+        default_project: names.default_project.clone().or(library),
+        for_harbor: destination.harbor.is_some(),
+    };
+    for rule in mapping.idle_rules(contents) {
+        terminal.message(&format!("warning: the rule `{rule}` fits no repository"));
+    }
+    mapping.apply(contents).map_err(|errors| {
+        errors.iter().for_each(|error| terminal.problem(&error.to_string()));
+        let count = quantity(errors.len() as u64, "name");
+        anyhow::anyhow!("{count} cannot be used in {}", destination.registry.target())
+    })
+}
+
+/// Who makes projects: the administrator of the options, or else the account that loads. `None`
+/// where the target has no projects.
+pub(crate) async fn project_maker(
+    connection: &Connection,
+    options: &NewProjects,
+    destination: &Destination,
+) -> Result<Option<ProjectMaker>> {
+    let Some(harbor) = &destination.harbor else { return Ok(None) };
+    let NewProjects { public, storage_limit, .. } = *options;
+    let options_of_projects = NewProject { public, storage_limit };
+    let harbor = match connect_as_administrator(connection, options)? {
+        Some(administrator) => {
+            let administrator = Rc::new(administrator);
+            let patience = &destination.patience;
+            let found =
+                identify(&administrator, Expected::Harbor, patience, lock(connection)).await?;
+            found.map_or_else(|| Rc::clone(harbor), Rc::new)
+        }
+        None => Rc::clone(harbor),
+    };
+    Ok(Some(ProjectMaker { harbor, options: options_of_projects }))
+}
 
 /// Sets up the registry's client; nothing is sent yet.
-pub(crate) fn connect(options: &Connection, terminal: Terminal) -> Result<Registry> {
+fn connect(options: &Connection, terminal: Terminal) -> Result<Registry> {
     if options.insecure_skip_tls_verify {
         terminal.message("warning: the registry's certificate is not checked");
     }
@@ -28,7 +115,7 @@ pub(crate) fn connect(options: &Connection, terminal: Terminal) -> Result<Regist
 }
 
 /// The same registry for the account that makes projects, if there is one.
-pub(crate) fn connect_as_administrator(
+fn connect_as_administrator(
     connection: &Connection,
     projects: &NewProjects,
 ) -> Result<Option<Registry>> {
@@ -56,16 +143,16 @@ fn client(
     Ok(Registry::new(http, target, credentials, Duration::from_secs(options.timeout.get())))
 }
 
-/// When requests are repeated.
-pub(crate) fn retry_policy(options: &Connection) -> RetryPolicy {
-    let patience = Duration::from_secs(options.max_wait);
-    let mut policy = RetryPolicy { patience, ..RetryPolicy::default() };
+/// How long things are waited for.
+fn pauses(options: &Connection) -> Pauses {
+    let max_wait = Duration::from_secs(options.max_wait);
+    let mut pauses = Pauses { max_wait, ..Pauses::default() };
     if let Some(milliseconds) = options.retry_delay {
-        policy.first_pause = Duration::from_millis(milliseconds);
-        policy.longest_pause = policy.first_pause * 4;
-        policy.hesitation = policy.first_pause * 20;
+        pauses.first = Duration::from_millis(milliseconds);
+        pauses.longest = pauses.first * 4;
+        pauses.hesitation = pauses.first * 20;
     }
-    policy
+    pauses
 }
 
 /// The first of: options, environment, auth files.

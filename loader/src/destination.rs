@@ -1,238 +1,119 @@
-//! Where a bundle goes: a registry that answers, what it is, and the bundle's images under the
-//! names that they have there.
+//! A target that has answered, and what it is.
 
-use std::collections::{BTreeMap, BTreeSet, HashSet};
-use std::fs;
+use std::cell::OnceCell;
 use std::rc::Rc;
 use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
-use futures_util::{StreamExt, TryStreamExt, stream};
-use tranship_common::bundle::{Contents, TagEntry};
-use tranship_common::{Progress, Repository};
-use tranship_terminal::{Terminal, quantity};
+use tokio::sync::Semaphore;
 
-use crate::cli::{Connection, Names, TargetKind};
-use crate::connect::{connect, retry_policy};
-use crate::plan::mapping::{Mapped, Mapping, Rule, project_of};
-use crate::plan::survey::{Found, Surveyor};
-use crate::registry::{Artifact, Registry, RequestError, SystemInfo};
-use crate::transfer::retry::RetryPolicy;
+use crate::failure::{About, Failure};
+use crate::harbor::{Harbor, api, projects};
+use crate::plan::mapping::Mapped;
+use crate::plan::survey::{Projects, Survey, Surveyor};
+use crate::registry::{Registry, RequestError};
+use crate::transfer::retry::Patience;
 
-/// So long Harbor locks a user name after a wrong password, and some more.
-const LOCK: Duration = Duration::from_secs(2);
+/// The service that Harbor's token endpoint gives tokens for: that is how it is known.
+const SERVICE: &str = "harbor-registry";
+
+/// What the user says that the target is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Expected {
+    /// Nothing: it is found out.
+    Anything,
+    Harbor,
+    Registry,
+}
 
 /// A target that has answered.
 pub(crate) struct Destination {
     pub(crate) registry: Rc<Registry>,
-    /// What Harbor says of itself, if it is Harbor.
-    pub(crate) harbor: Option<SystemInfo>,
-    pub(crate) retry: RetryPolicy,
+    pub(crate) harbor: Option<Rc<Harbor>>,
+    pub(crate) patience: Rc<Patience>,
+    /// Requests side by side.
     pub(crate) jobs: usize,
 }
 
-/// Which of the projects that images go to exist.
-pub(crate) type Projects = BTreeMap<String, bool>;
-
 impl Destination {
-    /// Logs in and finds out what the target is.
+    /// Logs in and finds out what the target is. `lock` is how long Harbor locks a user name after
+    /// a wrong password.
     pub(crate) async fn reach(
-        connection: &Connection,
-        terminal: Terminal,
-        progress: &dyn Progress,
+        registry: Rc<Registry>,
+        expected: Expected,
+        patience: Patience,
+        jobs: usize,
+        lock: Duration,
     ) -> Result<Self> {
-        let registry = Rc::new(connect(connection, terminal)?);
-        let (retry, jobs) = (retry_policy(connection), connection.jobs.get());
-        let harbor = greet(&registry, connection, &retry, progress).await?;
-        Ok(Self { registry, harbor, retry, jobs })
-    }
-
-    /// The images under their names in the target; all that has none is said at once.
-    pub(crate) fn map(
-        &self,
-        contents: &Contents,
-        names: &Names,
-        terminal: Terminal,
-    ) -> Result<Mapped> {
-        let mut rules = names.rules.clone();
-        if let Some(path) = &names.map_file {
-            let text = fs::read_to_string(path)
-                .with_context(|| format!("cannot read {}", path.display()))?;
-            rules.extend(rules_of(&text).with_context(|| path.display().to_string())?);
+        let harbor = identify(&registry, expected, &patience, lock).await?;
+        if harbor.is_some() {
+            patience.use_as_harbor();
         }
-        let library = self.harbor.as_ref().map(|_| "library".to_owned());
-        let mapping = Mapping {
-            rules,
-            prefix: names.prefix.clone(),
-            default_project: names.default_project.clone().or(library),
-            for_harbor: self.harbor.is_some(),
-        };
-        for rule in mapping.idle_rules(contents) {
-            terminal.message(&format!("warning: the rule `{rule}` fits no repository"));
-        }
-        mapping.apply(contents).map_err(|errors| {
-            errors.iter().for_each(|error| terminal.problem(&error.to_string()));
-            let count = quantity(errors.len() as u64, "name");
-            anyhow::anyhow!("{count} cannot be used in {}", self.registry.target())
-        })
+        let patience = Rc::new(patience);
+        Ok(Self { registry, harbor: harbor.map(Rc::new), patience, jobs })
     }
 
     /// Which projects exist; none are looked at where the target is not Harbor.
-    pub(crate) async fn projects(
-        &self,
-        contents: &Contents,
-        progress: &dyn Progress,
-    ) -> Result<Projects, RequestError> {
-        if self.harbor.is_none() {
-            return Ok(Projects::new());
+    pub(crate) async fn projects(&self, mapped: &Mapped) -> Result<Projects, Failure> {
+        match &self.harbor {
+            Some(harbor) => projects::existing(harbor, mapped, &self.patience, self.jobs).await,
+            None => Ok(Projects::new()),
         }
-        let names: BTreeSet<&str> = contents
-            .catalog()
-            .repositories
-            .iter()
-            .map(|repository| project_of(&repository.name))
-            .collect();
-        stream::iter(names)
-            .map(|name| async move {
-                let exists =
-                    self.retry.insist(progress, || self.registry.has_project(name)).await?;
-                Ok((name.to_owned(), exists))
-            })
-            .buffer_unordered(self.jobs)
-            .try_collect()
-            .await
-    }
-
-    /// Which projects exist, and what the target has of each image.
-    pub(crate) async fn inventory(
-        &self,
-        contents: &Contents,
-        progress: &dyn Progress,
-    ) -> Result<(Projects, Vec<Found>), RequestError> {
-        let projects = self.projects(contents, progress).await?;
-        let found = self.survey(contents, &projects, progress).await?;
-        Ok((projects, found))
     }
 
     /// What the target has of each image. Projects that do not exist are not asked for images:
     /// Harbor would answer as if the account had no rights.
-    async fn survey(
+    pub(crate) async fn survey(
         &self,
-        contents: &Contents,
+        mapped: Mapped,
         projects: &Projects,
-        progress: &dyn Progress,
-    ) -> Result<Vec<Found>, RequestError> {
-        let is_absent =
-            |repository: &Repository| projects.get(project_of(repository)) == Some(&false);
+        deep: bool,
+    ) -> Result<Survey, Failure> {
         let surveyor = Surveyor {
             registry: &self.registry,
-            contents,
-            retry: &self.retry,
+            harbor: self.harbor.as_deref(),
+            patience: &self.patience,
+            turns: Semaphore::new(self.jobs),
             jobs: self.jobs,
-            progress,
-            is_absent: &is_absent,
+            deep,
+            sample: OnceCell::new(),
         };
-        surveyor.images().await
-    }
-}
-
-/// What Harbor's own list says of the images that its registry has.
-#[derive(Debug, Default)]
-pub(crate) struct Listing {
-    /// Images, by their place in the catalog, that Harbor does not show.
-    pub(crate) unlisted: HashSet<usize>,
-    /// Repositories that it does not tell of, each with the reason.
-    pub(crate) unknown: Vec<String>,
-}
-
-impl Destination {
-    /// Looks the images that are there up in Harbor's list of artifacts: 1 request for each hundred
-    /// of a repository, and 1 for each accessory, which is in no list.
-    pub(crate) async fn listing(
-        &self,
-        contents: &Contents,
-        found: &[Found],
-        progress: &dyn Progress,
-    ) -> Listing {
-        let mut listing = Listing::default();
-        let mut first = 0;
-        for repository in &contents.catalog().repositories {
-            let images = first..first + repository.tags.len();
-            first = images.end;
-            let there: Vec<_> = images
-                .zip(&repository.tags)
-                .filter(|(image, _)| found[*image] == Found::Same)
-                .collect();
-            if there.is_empty() {
-                continue;
-            }
-            match self.unlisted(&repository.name, &there, progress).await {
-                Ok(unlisted) => listing.unlisted.extend(unlisted),
-                Err(error) => {
-                    listing.unknown.push(format!("{}: {}", repository.name, error.in_words()));
-                }
-            }
-        }
-        listing
-    }
-
-    async fn unlisted(
-        &self,
-        repository: &Repository,
-        images: &[(usize, &TagEntry)],
-        progress: &dyn Progress,
-    ) -> Result<Vec<usize>, RequestError> {
-        let list = || self.registry.artifacts(repository);
-        let artifacts = self.retry.insist(progress, list).await?;
-        let mut unlisted = Vec::new();
-        for (image, tag) in images {
-            let is_listed =
-                |artifact: &Artifact| artifact.digest == tag.digest && artifact.has_tag(&tag.name);
-            if artifacts.iter().any(is_listed) {
-                continue;
-            }
-            let ask = || self.registry.artifact(repository, &tag.name);
-            if self.retry.insist(progress, ask).await? != Some(tag.digest) {
-                unlisted.push(*image);
-            }
-        }
-        Ok(unlisted)
+        surveyor.survey(mapped, projects).await
     }
 }
 
 /// Pings a registry, and where it is Harbor asks what it says of itself.
-pub(crate) async fn greet(
-    registry: &Registry,
-    connection: &Connection,
-    retry: &RetryPolicy,
-    progress: &dyn Progress,
-) -> Result<Option<SystemInfo>> {
+pub(crate) async fn identify(
+    registry: &Rc<Registry>,
+    expected: Expected,
+    patience: &Patience,
+    lock: Duration,
+) -> Result<Option<Harbor>> {
     let asking = || format!("asking {}", registry.target());
-    let lock = connection.retry_delay.map_or(LOCK, Duration::from_millis);
     // Nobody at all is rather a wrong address than an outage, and is said at once.
     let ping = async || match ping(registry, lock).await {
         Err(error @ RequestError::Connect { .. }) => Ok(Err(error)),
         other => other.map(Ok),
     };
-    retry.insist(progress, ping).await.flatten().with_context(asking)?;
-    let found = registry.is_harbor().await;
-    match connection.target_kind {
-        TargetKind::Registry => return Ok(None),
-        TargetKind::Auto if !found => return Ok(None),
-        TargetKind::Auto | TargetKind::Harbor => {}
+    patience.ask(About::Target, ping).await.with_context(asking)?.with_context(asking)?;
+    match expected {
+        Expected::Registry => return Ok(None),
+        Expected::Anything if !is_harbor(registry).await => return Ok(None),
+        Expected::Anything | Expected::Harbor => {}
     }
-    registry.use_as_harbor(lock).await;
-    let info = retry.insist(progress, || registry.system_info()).await.with_context(asking)?;
+    registry.prefer_password(lock).await;
+    let info = || api::system_info(registry);
+    let info = patience.ask(About::Target, info).await.with_context(asking)?;
     if info.harbor_version.is_empty() {
         bail!("{} does not say that it is Harbor; is --target-kind right?", registry.target());
     }
-    Ok(Some(info))
+    Ok(Some(Harbor { registry: Rc::clone(registry), info }))
 }
 
 async fn ping(registry: &Registry, lock: Duration) -> Result<(), RequestError> {
     match registry.ping().await {
         // Somebody else's wrong password locks the user name for a moment.
-        Err(RequestError::Credentials { .. }) if registry.is_harbor().await => {
+        Err(RequestError::Credentials { .. }) if is_harbor(registry).await => {
             tokio::time::sleep(lock).await;
             registry.ping().await
         }
@@ -240,13 +121,7 @@ async fn ping(registry: &Registry, lock: Duration) -> Result<(), RequestError> {
     }
 }
 
-/// The rules of a file: one a line, blank lines and comments left out.
-fn rules_of(text: &str) -> Result<Vec<Rule>> {
-    // No name has a `#` in it.
-    let lines = text.lines().map(|line| line.split('#').next().unwrap_or_default().trim());
-    lines
-        .enumerate()
-        .filter(|(_, line)| !line.is_empty())
-        .map(|(number, line)| line.parse().with_context(|| format!("line {}", number + 1)))
-        .collect()
+/// Whether a registry that was pinged is Harbor's.
+async fn is_harbor(registry: &Registry) -> bool {
+    registry.service().await.as_deref() == Some(SERVICE)
 }

@@ -3,7 +3,9 @@
 mod cli;
 mod commands;
 mod connect;
+mod deliver;
 mod destination;
+mod failure;
 mod harbor;
 mod plan;
 mod registry;

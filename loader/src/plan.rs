@@ -1,8 +1,9 @@
-//! Decides what a load is to do, and in which order. Sends nothing.
+//! Decides what a load is to do, and in which order. Sends nothing but questions.
 
 pub(crate) mod estimate;
 mod lanes;
 pub(crate) mod mapping;
+pub(crate) mod rules;
 mod subjects;
 pub(crate) mod survey;
 pub(crate) mod work;

@@ -3,11 +3,13 @@
 mod html;
 
 use std::path::Path;
+use std::sync::Arc;
 
 use serde::Serialize;
 use tranship_common::{Digest, Repository};
 
-use crate::plan::mapping::Mapped;
+use crate::harbor::quotas::Overcount;
+use crate::plan::survey::Survey;
 use crate::plan::work::{Status, Work};
 use crate::transfer::{Counts, Tally};
 
@@ -16,6 +18,9 @@ pub(crate) struct Report {
     target: String,
     images: Vec<ImageReport>,
     totals: Totals,
+    /// Projects in which Harbor counts more than was brought.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    overcounts: Vec<Overcount>,
 }
 
 #[derive(Debug, Serialize)]
@@ -30,7 +35,7 @@ struct ImageReport {
     #[serde(skip_serializing_if = "Option::is_none")]
     replaced: Option<Digest>,
     #[serde(skip_serializing_if = "Option::is_none")]
-    reason: Option<String>,
+    reason: Option<Arc<str>>,
 }
 
 #[derive(Debug, Serialize)]
@@ -47,31 +52,40 @@ struct Totals {
 impl Report {
     pub(crate) fn new(
         target: String,
+        survey: &Survey,
         work: &Work,
-        mapped: &Mapped,
-        counts: Counts,
-        requests: u64,
-        seconds: f64,
+        transfer: Counts,
+        overcounts: &[Overcount],
     ) -> Self {
-        let images = work
-            .images()
-            .iter()
-            .map(|image| {
-                let (status, reason) = match &image.status {
-                    Status::Loaded => ("loaded", None),
-                    Status::Present => ("present", None),
-                    Status::Failed(reason) => ("failed", Some(reason.clone())),
-                    Status::Pending => ("left", work.given_up().map(str::to_owned)),
-                };
-                let repository = work.repository(image.repository);
-                let name = format!("{repository}:{}", image.tag);
-                let sources = mapped.renamed(repository).cloned().collect();
-                let replaced = image.replaces.filter(|_| image.status == Status::Loaded);
-                ImageReport { name, sources, digest: image.digest, status, replaced, reason }
-            })
-            .collect();
-        let totals = Totals { images: Tally::of(work), transfer: counts, requests, seconds };
-        Self { target, images, totals }
+        let images = work.images().iter().map(|image| {
+            let (status, reason) = match &image.status {
+                Status::Loaded => ("loaded", None),
+                Status::Present => ("present", None),
+                Status::Failed(reason) => ("failed", Some(Arc::clone(reason))),
+                Status::Pending => {
+                    ("left", work.given_up().map(|failure| Arc::clone(&failure.text)))
+                }
+            };
+            let repository = &survey.repositories[image.surveyed.image.repository];
+            ImageReport {
+                name: survey.name(&image.surveyed),
+                sources: repository.renamed.clone(),
+                digest: survey.digest(&image.surveyed),
+                status,
+                replaced: image.replaces().filter(|_| image.status == Status::Loaded),
+                reason,
+            }
+        });
+        let images = images.collect();
+        let totals = Totals { images: Tally::of(work), transfer, requests: 0, seconds: 0.0 };
+        Self { target, images, totals, overcounts: overcounts.to_vec() }
+    }
+
+    /// With what it took.
+    pub(crate) fn with_costs(mut self, requests: u64, seconds: f64) -> Self {
+        self.totals.requests = requests;
+        self.totals.seconds = seconds;
+        self
     }
 
     /// The text for a file: a page if its name ends so, else JSON.

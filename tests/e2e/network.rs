@@ -256,7 +256,7 @@ fn the_registry_goes_away_in_the_middle() {
     let front = Front::start(address, move |_| {
         if gone.fetch_add(1, Ordering::Relaxed) < 60 { Verdict::Forward } else { Verdict::CutUp(0) }
     });
-    let lost = load(&bundle.path(), &front.url()).run();
+    let lost = load(&bundle.path(), &front.url()).args(["--max-wait", "1"]).run();
     assert!(lost.code == Some(3) || lost.code == Some(1), "{lost:?}");
     drop(front);
     load(&bundle.path(), &target.url()).run().ok();

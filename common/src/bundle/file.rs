@@ -4,6 +4,7 @@ use std::fs::File;
 use std::io::{self, BufReader, Read};
 use std::os::unix::fs::FileExt;
 use std::path::Path;
+use std::sync::Arc;
 
 use super::contents::Contents;
 use super::layout::{Entry, Layout};
@@ -15,7 +16,7 @@ use crate::{Digest, Verified};
 pub struct BundleFile {
     file: File,
     size: u64,
-    contents: Contents,
+    contents: Arc<Contents>,
     layout: Layout,
 }
 
@@ -53,7 +54,7 @@ impl BundleFile {
 
     /// What the bundle holds.
     #[must_use]
-    pub fn contents(&self) -> &Contents {
+    pub fn contents(&self) -> &Arc<Contents> {
         &self.contents
     }
 

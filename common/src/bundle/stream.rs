@@ -1,6 +1,7 @@
 //! Reads a bundle from front to back, from a file or a pipe.
 
 use std::io::{self, Read};
+use std::sync::Arc;
 
 use super::CATALOG_NAME;
 use super::contents::{CatalogError, Contents};
@@ -120,7 +121,7 @@ impl ReadError {
 #[derive(Debug)]
 pub struct Stream<R> {
     input: R,
-    contents: Contents,
+    contents: Arc<Contents>,
     layout: Layout,
     next: usize,
 }
@@ -134,7 +135,7 @@ impl<R: Read> Stream<R> {
         let mut at = 0;
         let oci_layout = front_file(&mut input, &mut at, "oci-layout", 4096)?;
         let catalog = front_file(&mut input, &mut at, CATALOG_NAME, MAX_CATALOG)?;
-        let contents = Contents::parse(&catalog)?;
+        let contents = Arc::new(Contents::parse(&catalog)?);
         let layout = Layout::with_catalog(&contents, catalog);
 
         let [expected_oci_layout, _, rest @ ..] = layout.front();
@@ -157,7 +158,7 @@ impl<R: Read> Stream<R> {
 
     /// What the bundle holds.
     #[must_use]
-    pub fn contents(&self) -> &Contents {
+    pub fn contents(&self) -> &Arc<Contents> {
         &self.contents
     }
 
@@ -169,7 +170,7 @@ impl<R: Read> Stream<R> {
 
     /// The catalog's view and the layout, for who reads the bundle's bytes elsewhere.
     #[must_use]
-    pub fn into_parts(self) -> (Contents, Layout) {
+    pub fn into_parts(self) -> (Arc<Contents>, Layout) {
         (self.contents, self.layout)
     }
 

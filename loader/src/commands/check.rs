@@ -2,13 +2,14 @@
 
 use anyhow::Result;
 use serde::Serialize;
-use tranship_common::bundle::TagEntry;
-use tranship_common::{Digest, Repository};
+use tranship_common::Digest;
 use tranship_terminal::{Exit, Terminal, quantity};
 
 use crate::cli::Check;
-use crate::destination::{Destination, Listing};
-use crate::plan::survey::Found;
+use crate::connect::{map, reach};
+use crate::failure::Kind;
+use crate::harbor::listing::Listing;
+use crate::plan::survey::{Found, Survey, SurveyedImage};
 
 #[derive(Debug, Serialize)]
 struct Checked {
@@ -23,23 +24,24 @@ struct Checked {
 
 pub(crate) fn run(options: &Check, terminal: Terminal) -> Result<Exit> {
     let bundle = super::open(&options.bundle)?;
-    let (destination, mapped, found, listing) = super::block_on(async {
+    let (destination, survey, listing) = super::block_on(async {
         let progress = terminal.progress();
-        let destination = Destination::reach(&options.connection, terminal, &*progress).await?;
-        let mapped = destination.map(bundle.contents(), &options.names, terminal)?;
-        let (_, found) = destination.inventory(&mapped.contents, &*progress).await?;
-        let listing = match destination.harbor {
-            Some(_) => destination.listing(&mapped.contents, &found, &*progress).await,
+        let destination = reach(&options.connection, terminal, &progress, super::never()).await?;
+        let mapped = map(bundle.contents(), &options.names, &destination, terminal)?;
+        let projects = destination.projects(&mapped).await?;
+        let survey = destination.survey(mapped, &projects, options.deep).await?;
+        let listing = match &destination.harbor {
+            Some(harbor) => Listing::of(harbor, &survey, &destination.patience).await,
             None => Listing::default(),
         };
-        Ok((destination, mapped, found, listing))
+        Ok((destination, survey, listing))
     })?;
     let registry = &destination.registry;
     for what in &listing.unknown {
         terminal.message(&format!("not checked: Harbor's list of artifacts of {what}"));
     }
 
-    let mut checked: Vec<_> = mapped.contents.images().zip(found).map(checked).collect();
+    let mut checked: Vec<_> = survey.images.iter().map(|image| checked(&survey, image)).collect();
     for image in &listing.unlisted {
         checked[*image].status = "unlisted";
         checked[*image].reason =
@@ -75,18 +77,19 @@ impl Checked {
     }
 }
 
-fn checked(((repository, tag), found): ((&Repository, &TagEntry), Found)) -> Checked {
-    let (status, found, reason) = match found {
+fn checked(survey: &Survey, image: &SurveyedImage) -> Checked {
+    let (status, found, reason) = match &image.found {
         Found::Same => ("same", None, None),
-        Found::Different(digest) => ("different", Some(digest), None),
+        Found::Different(digest) => ("different", Some(*digest), None),
         Found::Missing => ("missing", None, None),
-        Found::Unknown(reason) => ("unknown", None, Some(reason)),
+        Found::Broken(missing) => {
+            let missing: Vec<String> = missing.iter().map(Digest::to_string).collect();
+            ("incomplete", None, Some(format!("without {}", missing.join(", "))))
+        }
+        Found::Unknown(failure) if failure.kind == Kind::Forbidden => {
+            ("unseen", None, Some(format!("cannot be seen: {failure}")))
+        }
+        Found::Unknown(failure) => ("unknown", None, Some(failure.to_string())),
     };
-    Checked {
-        name: format!("{repository}:{}", tag.name),
-        packed: tag.digest,
-        status,
-        found,
-        reason,
-    }
+    Checked { name: survey.name(image), packed: survey.digest(image), status, found, reason }
 }

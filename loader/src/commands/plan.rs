@@ -9,8 +9,9 @@ use tranship_common::{Digest, Repository};
 use tranship_terminal::{Exit, Terminal, quantity};
 
 use crate::cli::Plan;
-use crate::destination::Destination;
-use crate::harbor::preflight::{Creator, preflight};
+use crate::connect::{map, reach};
+use crate::deliver::{Deliver, Uploads};
+use crate::harbor::preflight::{Creator, Preflight, Preflighter};
 use crate::plan::estimate::{Cost, estimate, total};
 use crate::plan::survey::Found;
 use crate::source::open_whole;
@@ -38,35 +39,56 @@ pub(crate) fn run(options: &Plan, terminal: Terminal) -> Result<Exit> {
     let bundle = open_whole(&options.bundle)?;
     let planned = super::block_on(async {
         let progress = terminal.progress();
-        let destination = Destination::reach(&options.connection, terminal, &*progress).await?;
-        let mapped = destination.map(bundle.contents(), &options.names, terminal)?;
-        let contents = &mapped.contents;
-        let (projects, found) = destination.inventory(contents, &*progress).await?;
-        let creator = Some(Creator { registry: &destination.registry, storage_limit: None });
-        let preflight =
-            preflight(&destination, contents, &found, &projects, creator, &*progress).await?;
-        let replaced = contents.images().zip(&found).filter_map(|((repository, tag), found)| {
-            let Found::Different(digest) = found else { return None };
-            Some((format!("{repository}:{}", tag.name), *digest))
+        let destination = reach(&options.connection, terminal, &progress, super::never()).await?;
+        let mapped = map(bundle.contents(), &options.names, &destination, terminal)?;
+        let renamed = mapped.all_renamed();
+        let projects = destination.projects(&mapped).await?;
+        let survey = destination.survey(mapped, &projects, false).await?;
+        let (harbor, patience) = (destination.harbor.as_ref(), &destination.patience);
+        let delivery = Uploads::new(&destination.registry, harbor, patience, false);
+        let preflight = match harbor {
+            Some(harbor) => {
+                let creator = Creator { harbor: harbor.clone(), storage_limit: None };
+                let preflighter = Preflighter {
+                    harbor,
+                    patience,
+                    delivery: &delivery,
+                    survey: &survey,
+                    jobs: destination.jobs,
+                };
+                preflighter.look(&projects, Some(&creator)).await?
+            }
+            None => Preflight::default(),
+        };
+        delivery.finish().await;
+        let replaced = survey.images.iter().filter_map(|image| match image.found {
+            Found::Different(digest) => Some((survey.name(image), digest)),
+            _ => None,
         });
-        let costs = estimate(contents, &found);
+        let costs = estimate(&survey, &delivery);
         let totals = total(costs.values());
         let is_missing = |(name, exists): (String, bool)| (!exists).then_some(name);
+        let unknown = survey.images.iter().filter_map(|image| match &image.found {
+            Found::Unknown(failure) => Some(format!("{}: {failure}", survey.name(image))),
+            _ => None,
+        });
+        let not_checked = preflight.unknown.into_iter().chain(unknown);
         Ok(Planned {
             target: destination.registry.target().to_string(),
-            harbor_version: destination.harbor.map(|info| info.harbor_version),
+            harbor_version: harbor.map(|harbor| harbor.info.harbor_version.clone()),
             replaced: replaced.collect(),
-            renamed: mapped.all_renamed(),
+            renamed,
             missing_projects: projects.into_iter().filter_map(is_missing).collect(),
-            requests: totals.requests(),
+            requests: totals.requests,
             projects: costs,
             totals,
-            findings: preflight.findings,
+            findings: preflight.findings.into_iter().map(|finding| finding.text).collect(),
             warnings: preflight.warnings,
-            not_checked: preflight.unknown,
+            not_checked: not_checked.collect(),
         })
     })?;
-    let exit = match (planned.findings.is_empty(), planned.warnings.is_empty()) {
+    let is_sure = planned.warnings.is_empty() && planned.totals.unknown == 0;
+    let exit = match (planned.findings.is_empty(), is_sure) {
         (true, true) => Exit::Done,
         (true, false) => Exit::Partial,
         (false, _) => Exit::Failed,
@@ -127,6 +149,6 @@ fn cost_in_words(cost: &Cost) -> String {
         BinaryBytes(cost.uploaded_bytes),
         cost.mounted_blobs,
         quantity(cost.manifests, "manifest"),
-        quantity(cost.requests(), "request"),
+        quantity(cost.requests, "request"),
     )
 }

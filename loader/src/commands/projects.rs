@@ -4,23 +4,22 @@ use anyhow::{Result, bail};
 use tranship_terminal::{Exit, Terminal, quantity};
 
 use crate::cli::Projects;
-use crate::destination::Destination;
-use crate::harbor::projects::ProjectMaker;
+use crate::connect::{map, project_maker, reach};
 
 pub(crate) fn run(options: &Projects, terminal: Terminal) -> Result<Exit> {
     let bundle = super::open(&options.bundle)?;
     let (all, made) = super::block_on(async {
         let progress = terminal.progress();
-        let destination = Destination::reach(&options.connection, terminal, &*progress).await?;
-        if destination.harbor.is_none() {
+        let destination = reach(&options.connection, terminal, &progress, super::never()).await?;
+        let maker = project_maker(&options.connection, &options.projects, &destination).await?;
+        let Some(maker) = maker else {
             bail!("{} is not Harbor and has no projects", destination.registry.target());
-        }
-        let mapped = destination.map(bundle.contents(), &options.names, terminal)?;
-        let projects = destination.projects(&mapped.contents, &*progress).await?;
-        let maker =
-            ProjectMaker::new(&options.connection, &options.projects, &destination, &*progress)
-                .await?;
-        let made = maker.make_missing(&projects, &*progress, terminal).await?;
+        };
+        let mapped = map(bundle.contents(), &options.names, &destination, terminal)?;
+        let projects = destination.projects(&mapped).await?;
+        let missing = projects.iter().filter(|(_, exists)| !**exists);
+        let missing = missing.map(|(name, _)| name.as_str());
+        let made = maker.make_missing(missing, &destination.patience, terminal).await?;
         Ok((projects.len() as u64, made))
     })?;
     let there = quantity(all - made, "project");

@@ -1,9 +1,10 @@
 //! Harbor's rules for tags that never change once they are set.
 
 use globset::{GlobBuilder, GlobMatcher};
-use tranship_common::{Repository, Tag};
+use tranship_common::Tag;
 
-use crate::registry::{ImmutableRule, Selector};
+use super::api::{ImmutableRule, Selector};
+use crate::plan::mapping::TargetRepository;
 
 /// The rules of a project.
 #[derive(Debug)]
@@ -33,9 +34,9 @@ impl ImmutableTags {
     }
 
     /// Whether a tag of a repository, if it is set, cannot be set again.
-    pub(crate) fn holds(&self, repository: &Repository, tag: &Tag) -> bool {
+    pub(crate) fn holds(&self, repository: &TargetRepository, tag: &Tag) -> bool {
         // Rules name repositories without their project.
-        let name = repository.as_str().split_once('/').map_or("", |(_, name)| name);
+        let name = repository.path();
         self.0.iter().any(|(names, tags)| names.hold(name) && tags.hold(tag.as_str()))
     }
 }
@@ -72,7 +73,8 @@ mod tests {
     #[track_caller]
     fn assert_held(rules: &ImmutableTags, image: &str, want: bool) {
         let (repository, tag) = image.split_once(':').unwrap();
-        let held = rules.holds(&repository.parse().unwrap(), &tag.parse().unwrap());
+        let repository = repository.parse::<tranship_common::Repository>().unwrap().into();
+        let held = rules.holds(&repository, &tag.parse().unwrap());
         assert_eq!(held, want, "{image}");
     }
 

@@ -1,16 +1,18 @@
-//! What would keep a load from succeeding, found out before the first byte is sent.
+//! What would keep a load into Harbor from succeeding, found out before the first byte is sent.
 
-use std::collections::{BTreeMap, HashSet};
+use std::collections::{BTreeMap, HashMap, HashSet};
+use std::rc::Rc;
 
-use reqwest::StatusCode;
-use tranship_common::bundle::{Contents, ManifestEntry};
-use tranship_common::{Digest, Progress, Repository, Tag, kinds};
+use futures_util::{StreamExt, stream};
+use tranship_common::bundle::BlobId;
+use tranship_common::{Digest, kinds};
 
-use crate::destination::{Destination, Projects};
-use crate::harbor::immutable::ImmutableTags;
-use crate::plan::mapping::project_of;
-use crate::plan::survey::Found;
-use crate::registry::{ImmutableRule, Quota, Registry, RequestError, SystemInfo, Upload};
+use super::api::{Harbor, ImmutableRule, Quota};
+use super::immutable::ImmutableTags;
+use crate::deliver::Deliver;
+use crate::failure::{About, Extent, Failure, Kind};
+use crate::plan::survey::{Found, Projects, Standing, Survey, SurveyedImage};
+use crate::transfer::retry::Patience;
 
 /// The types of manifests that Harbor stores.
 const STORED: [&str; 4] =
@@ -19,75 +21,313 @@ const STORED: [&str; 4] =
 /// Layers larger than this (bytes) are too much for old versions of Harbor.
 const LARGE_BLOB: u64 = 32 << 30;
 
+/// Something that has to change first.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Finding {
+    /// The projects that it keeps from being loaded into; all of them when there is none.
+    pub(crate) projects: Vec<String>,
+    pub(crate) text: String,
+}
+
 /// What was found out.
 #[derive(Debug, Default)]
 pub(crate) struct Preflight {
     /// What has to change first.
-    pub(crate) findings: Vec<String>,
+    pub(crate) findings: Vec<Finding>,
     /// What will keep single images from arriving.
     pub(crate) warnings: Vec<String>,
     /// What these rights do not let us find out.
     pub(crate) unknown: Vec<String>,
+    /// Bytes that projects hold, where Harbor tells.
+    pub(crate) used: BTreeMap<String, i64>,
 }
 
 /// Who makes missing projects.
-pub(crate) struct Creator<'a> {
-    pub(crate) registry: &'a Registry,
+#[derive(Clone)]
+pub(crate) struct Creator {
+    pub(crate) harbor: Rc<Harbor>,
     /// What they may hold (bytes), where that is not left to Harbor.
     pub(crate) storage_limit: Option<u64>,
 }
 
-/// Looks at modes, rights and quotas. Without a `creator` no projects are made.
-pub(crate) async fn preflight(
-    destination: &Destination,
-    contents: &Contents,
-    found: &[Found],
-    projects: &Projects,
-    creator: Option<Creator<'_>>,
-    progress: &dyn Progress,
-) -> Result<Preflight, RequestError> {
-    let mut preflight = Preflight::default();
-    let registry = &destination.registry;
-    let Some(info) = &destination.harbor else { return Ok(preflight) };
-    let needed = needed_by_project(contents, found);
-    if needed.is_empty() {
-        return Ok(preflight);
-    }
-    if info.read_only == Some(true) {
-        preflight.find(
-            "Harbor is in read-only mode: switch it off under Configuration, System Settings",
-        );
-    }
-    let is_missing = |name: &&str| projects.get(*name) == Some(&false);
-    let missing: Vec<&str> = needed.keys().copied().filter(is_missing).collect();
-    if !missing.is_empty() {
-        preflight.missing_projects(info, &missing.join(", "), creator.as_ref()).await;
-    }
-    let new_limit = match creator.filter(|_| !missing.is_empty()) {
-        Some(creator) => preflight.limit_of_new_projects(&creator).await,
-        None => None,
-    };
-    for (project, need) in needed {
-        if projects.get(project) == Some(&false) {
-            let quota = Quota { used: 0, limit: new_limit };
-            preflight.quota(project, need.bytes, Ok(Some(quota)));
-            continue;
+/// Looks at modes, rights and quotas.
+pub(crate) struct Preflighter<'a> {
+    pub(crate) harbor: &'a Harbor,
+    pub(crate) patience: &'a Patience,
+    pub(crate) delivery: &'a dyn Deliver,
+    pub(crate) survey: &'a Survey,
+    /// Questions at once.
+    pub(crate) jobs: usize,
+}
+
+/// What a project gains.
+#[derive(Default)]
+struct Need {
+    bytes: u64,
+    /// The manifests and blobs that it has not, and the repositories that need them.
+    parts: HashMap<BlobId, Vec<usize>>,
+    /// Repositories that gain something.
+    repositories: Vec<usize>,
+    /// Images whose tags have another digest now.
+    changed: Vec<usize>,
+}
+
+impl Preflighter<'_> {
+    /// Looks at everything. Without a `creator` no projects are made.
+    ///
+    /// # Errors
+    /// When Harbor itself no longer answers. What it does not tell is noted.
+    pub(crate) async fn look(
+        &self,
+        projects: &Projects,
+        creator: Option<&Creator>,
+    ) -> Result<Preflight, Failure> {
+        let mut preflight = Preflight::default();
+        let needed = self.needed_by_project();
+        if needed.is_empty() {
+            return Ok(preflight);
         }
-        let push = destination.retry.insist(progress, || try_to_push(registry, need.repository));
-        if let Err(error) = push.await {
-            preflight.push_error(destination, project, &error);
-            continue;
+        if self.harbor.info.read_only == Some(true) {
+            let what =
+                "Harbor is in read-only mode: switch it off under Configuration, System Settings";
+            preflight.find(Vec::new(), what.to_owned());
         }
-        let quota = destination.retry.insist(progress, || registry.quota(project)).await;
-        preflight.quota(project, need.bytes, quota);
+        let is_missing = |name: &&&str| projects.get(**name) == Some(&false);
+        let missing: Vec<String> =
+            needed.keys().filter(is_missing).map(|name| (*name).to_owned()).collect();
+        let mut new_limit = None;
+        if !missing.is_empty() {
+            self.missing_projects(&mut preflight, &missing, creator).await?;
+            if let Some(creator) = creator {
+                new_limit = self.limit_of_new_projects(&mut preflight, creator).await?;
+            }
+        }
+        for (project, need) in &needed {
+            if projects.get(*project) == Some(&false) {
+                preflight.used.insert((*project).to_owned(), 0);
+                preflight.quota(project, need.bytes, Quota { used: 0, limit: new_limit });
+            } else {
+                self.project(&mut preflight, project, need).await?;
+            }
+        }
+        preflight.contents(self.survey, &self.harbor.info.harbor_version);
+        Ok(preflight)
+    }
+
+    /// A project that exists.
+    async fn project(
+        &self,
+        preflight: &mut Preflight,
+        project: &str,
+        need: &Need,
+    ) -> Result<(), Failure> {
+        let Some(repository) = need.repositories.first() else { return Ok(()) };
+        let repository = &self.survey.repositories[*repository].name;
+        if let Err(failure) = self.delivery.rehearse(repository).await {
+            preflight.push_failure(project, target_lives(failure)?);
+            return Ok(());
+        }
+        let about = About::Project(project);
+        let quota = self.patience.ask(about, || self.harbor.quota(project)).await;
+        match alive(quota)? {
+            Ok(Some(quota)) => {
+                preflight.used.insert(project.to_owned(), quota.used);
+                let mut gain = need.bytes;
+                // Of what an earlier run has brought without its images, nothing is to come.
+                if gain > quota.free() {
+                    gain -= self.held(need).await?;
+                }
+                preflight.quota(project, gain, quota);
+            }
+            Ok(None) => {
+                if !self.has_no_quotas().await? {
+                    let what =
+                        format!("the storage quota of project {project}: its limit is unknown");
+                    preflight.unknown.push(what);
+                }
+            }
+            Err(failure) => {
+                let why = failure.why();
+                preflight.unknown.push(format!("the storage quota of project {project}: {why}"));
+            }
+        }
         if !need.changed.is_empty() {
-            let rules =
-                destination.retry.insist(progress, || registry.immutable_rules(project)).await;
-            preflight.immutable_tags(project, &need.changed, rules);
+            let rules = self.patience.ask(about, || self.harbor.immutable_rules(project)).await;
+            preflight.immutable_tags(project, self.survey, &need.changed, alive(rules)?);
+        }
+        Ok(())
+    }
+
+    /// Bytes of what a project gains that are in its repositories already.
+    async fn held(&self, need: &Need) -> Result<u64, Failure> {
+        let contents = &self.survey.contents;
+        let mut asked = stream::iter(&need.parts)
+            .map(|(part, repositories)| async move {
+                let entry = contents.entry(*part);
+                for at in repositories {
+                    let repository = &self.survey.repositories[*at];
+                    if repository.standing == Standing::New {
+                        continue;
+                    }
+                    let name = repository.name.name();
+                    let registry = &self.harbor.registry;
+                    let ask = async || match contents.manifest_by_id(*part) {
+                        Some(manifest) => {
+                            let reference = entry.digest.to_string();
+                            let media_type = &manifest.media_type;
+                            let found = registry.manifest_digest(name, &reference, media_type);
+                            found.await.map(|digest| digest.is_some())
+                        }
+                        None => registry.has_blob(name, entry.digest).await,
+                    };
+                    let there = self.patience.ask(About::Question(&repository.name), ask).await;
+                    match there {
+                        Ok(true) => return Ok(entry.size),
+                        Ok(false) => {}
+                        Err(failure) => drop(target_lives(failure)?),
+                    }
+                }
+                Ok::<u64, Failure>(0)
+            })
+            .buffer_unordered(self.jobs);
+        let mut held = 0;
+        while let Some(size) = asked.next().await {
+            held += size?;
+        }
+        Ok(held)
+    }
+
+    /// Whether Harbor says that there are no quotas. Most accounts are not told.
+    async fn has_no_quotas(&self) -> Result<bool, Failure> {
+        let ask = || self.harbor.default_quota();
+        match self.patience.ask(About::Target, ask).await {
+            Ok(default) => Ok(default == super::api::DefaultQuota::Off),
+            Err(failure) => target_lives(failure).map(|_| false),
         }
     }
-    preflight.contents(contents, found, &info.harbor_version);
-    Ok(preflight)
+
+    /// Whether somebody may make the projects that are missing.
+    async fn missing_projects(
+        &self,
+        preflight: &mut Preflight,
+        missing: &[String],
+        creator: Option<&Creator>,
+    ) -> Result<(), Failure> {
+        let names = missing.join(", ");
+        let Some(Creator { harbor: creator, .. }) = creator else {
+            let what =
+                format!("these projects do not exist: {names}; make them with `loader projects`");
+            preflight.find(missing.to_owned(), what);
+            return Ok(());
+        };
+        let account = creator.registry.account();
+        let restriction = self.harbor.info.project_creation_restriction.as_deref();
+        let for_administrators = restriction == Some("adminonly");
+        // Harbor names the robot of a project PREFIX$PROJECT+NAME.
+        let of_project = account.contains('+');
+        if !(for_administrators || of_project) {
+            return Ok(());
+        }
+        let ask = || creator.is_administrator();
+        let why = match self.patience.ask(About::Target, ask).await {
+            Ok(None) if of_project => {
+                format!("{account} is the robot of a project and makes none")
+            }
+            Ok(Some(false)) if for_administrators => {
+                format!("only administrators may make projects here, and {account} is none")
+            }
+            Ok(Some(_)) => return Ok(()),
+            Ok(None) => {
+                preflight.unknown.push(format!("whether the robot {account} may make projects"));
+                return Ok(());
+            }
+            Err(failure) => {
+                let why = target_lives(failure)?.why();
+                preflight.unknown.push(format!("whether {account} may make projects: {why}"));
+                return Ok(());
+            }
+        };
+        let what = format!(
+            "{why}; missing are {names}: have an administrator run `loader projects`, or give \
+             --admin-username"
+        );
+        preflight.find(missing.to_owned(), what);
+        Ok(())
+    }
+
+    /// How many bytes a project may hold that is made now.
+    async fn limit_of_new_projects(
+        &self,
+        preflight: &mut Preflight,
+        creator: &Creator,
+    ) -> Result<Option<i64>, Failure> {
+        if let Some(limit) = creator.storage_limit {
+            return Ok(i64::try_from(limit).ok());
+        }
+        let ask = || creator.harbor.default_quota();
+        match self.patience.ask(About::Target, ask).await {
+            Ok(default) => Ok(default.limit()),
+            Err(failure) => {
+                let why = target_lives(failure)?.why();
+                preflight.unknown.push(format!("the storage quota that new projects get: {why}"));
+                Ok(None)
+            }
+        }
+    }
+
+    /// What each project gains, where a manifest or blob counts once for a project. Projects that
+    /// gain nothing are left out.
+    fn needed_by_project(&self) -> BTreeMap<&str, Need> {
+        let survey = self.survey;
+        let mut there: HashSet<(&str, BlobId)> = HashSet::new();
+        for image in survey.images.iter().filter(|image| image.is_there()) {
+            let project = survey.repository(image).project();
+            there.extend(survey.parts(image).into_iter().map(|part| (project, part)));
+        }
+        let mut needed: BTreeMap<&str, Need> = BTreeMap::new();
+        // What the target does not tell of may be there, but a push will show whether it is.
+        for (at, image) in survey.images.iter().enumerate().filter(|(_, i)| !i.is_there()) {
+            let (repository, project) =
+                (image.image.repository, survey.repository(image).project());
+            let need = needed.entry(project).or_default();
+            if need.repositories.last() != Some(&repository) {
+                need.repositories.push(repository);
+            }
+            if matches!(image.found, Found::Different(_)) {
+                need.changed.push(at);
+            }
+            for part in survey.parts(image) {
+                if there.contains(&(project, part)) {
+                    continue;
+                }
+                let by = need.parts.entry(part).or_default();
+                if by.is_empty() {
+                    need.bytes += survey.contents.entry(part).size;
+                }
+                if by.last() != Some(&repository) {
+                    by.push(repository);
+                }
+            }
+        }
+        needed
+    }
+}
+
+/// A failure that leaves hope for the target, or the error that it is.
+fn target_lives(failure: Failure) -> Result<Failure, Failure> {
+    // Read-only mode is a finding of its own.
+    match failure.extent == Extent::Target && failure.kind != Kind::ReadOnly {
+        true => Err(failure),
+        false => Ok(failure),
+    }
+}
+
+/// An answer, or a failure that leaves hope for the target.
+fn alive<T>(answer: Result<T, Failure>) -> Result<Result<T, Failure>, Failure> {
+    match answer {
+        Ok(answer) => Ok(Ok(answer)),
+        Err(failure) => target_lives(failure).map(Err),
+    }
 }
 
 /// Whether this version of Harbor, as `v2.9.5-5f14fa1e`, fails at layers beyond [`LARGE_BLOB`]:
@@ -98,149 +338,34 @@ fn fails_at_large_blobs(version: &str) -> bool {
     numbers.len() == 3 && numbers < vec![2, 9, 2]
 }
 
-/// What a project gains.
-struct Need<'a> {
-    repository: &'a Repository,
-    bytes: u64,
-    /// Tags that have another digest now.
-    changed: Vec<(&'a Repository, &'a Tag)>,
-}
-
-/// The bytes that each project gains, where a blob counts once for a project, and one of the
-/// repositories that they go to. Projects that gain nothing are left out.
-fn needed_by_project<'a>(contents: &'a Contents, found: &[Found]) -> BTreeMap<&'a str, Need<'a>> {
-    let parts = |digest: Digest| {
-        contents.closure(digest).into_iter().flat_map(|manifest| {
-            std::iter::once(manifest.digest).chain(manifest.blobs.iter().copied())
-        })
-    };
-    let mut there: BTreeMap<&str, HashSet<Digest>> = BTreeMap::new();
-    for ((repository, tag), _) in contents.images().zip(found).filter(|(_, f)| **f == Found::Same) {
-        there.entry(project_of(repository)).or_default().extend(parts(tag.digest));
-    }
-    let mut needed: BTreeMap<&str, Need<'_>> = BTreeMap::new();
-    for ((repository, tag), found) in contents.images().zip(found) {
-        // What the target does not tell of may be there, but a push will show whether it is.
-        if *found == Found::Same {
-            continue;
-        }
-        let project = project_of(repository);
-        let need =
-            needed.entry(project).or_insert(Need { repository, bytes: 0, changed: Vec::new() });
-        if matches!(found, Found::Different(_)) {
-            need.changed.push((repository, &tag.name));
-        }
-        let there = there.entry(project).or_default();
-        need.bytes += parts(tag.digest)
-            .filter(|part| there.insert(*part))
-            .filter_map(|part| contents.size(part))
-            .sum::<u64>();
-    }
-    needed
-}
-
-/// Opens an upload and gives it back.
-async fn try_to_push(registry: &Registry, repository: &Repository) -> Result<(), RequestError> {
-    match registry.begin_upload(repository, None).await? {
-        Upload::Mounted => Ok(()),
-        // A session that cannot be given back is purged by the registry in time.
-        Upload::Session(session) => {
-            let _ = registry.cancel_upload(repository, &session).await;
-            Ok(())
-        }
-    }
-}
-
 impl Preflight {
-    fn find(&mut self, what: &str) {
-        self.findings.push(what.to_owned());
+    fn find(&mut self, projects: Vec<String>, text: String) {
+        self.findings.push(Finding { projects, text });
     }
 
-    /// Whether somebody may make the projects that are missing.
-    async fn missing_projects(
-        &mut self,
-        info: &SystemInfo,
-        missing: &str,
-        creator: Option<&Creator<'_>>,
-    ) {
-        let Some(Creator { registry: creator, .. }) = creator else {
-            let what = "these projects do not exist";
-            return self.find(&format!("{what}: {missing}; make them with `loader projects`"));
-        };
-        let account = creator.account();
-        let for_administrators = info.project_creation_restriction.as_deref() == Some("adminonly");
-        // Harbor names the robot of a project PREFIX$PROJECT+NAME.
-        let of_project = account.contains('+');
-        if !(for_administrators || of_project) {
-            return;
-        }
-        let why = match creator.is_administrator().await {
-            Ok(None) if of_project => {
-                format!("{account} is the robot of a project and makes none")
-            }
-            Ok(Some(false)) if for_administrators => {
-                format!("only administrators may make projects here, and {account} is none")
-            }
-            Ok(Some(_)) => return,
-            Ok(None) => {
-                let what = format!("whether the robot {account} may make projects");
-                return self.unknown.push(what);
-            }
-            Err(error) => {
-                let why = error.in_words();
-                return self.unknown.push(format!("whether {account} may make projects: {why}"));
-            }
-        };
-        self.find(&format!(
-            "{why}; missing are {missing}: have an administrator run `loader projects`, or give \
-             --admin-username"
-        ));
-    }
-
-    /// How many bytes a project may hold that is made now.
-    async fn limit_of_new_projects(&mut self, creator: &Creator<'_>) -> Option<i64> {
-        if let Some(limit) = creator.storage_limit {
-            return i64::try_from(limit).ok();
-        }
-        match creator.registry.default_quota().await {
-            Ok(limit) => limit,
-            Err(error) => {
-                let why = why(&error);
-                self.unknown.push(format!("the storage quota that new projects get: {why}"));
-                None
-            }
-        }
-    }
-
-    fn push_error(&mut self, destination: &Destination, project: &str, error: &RequestError) {
-        let account = destination.registry.account();
-        self.find(&match error.answer() {
-            Some(answer) if answer.is_read_only() => return,
-            Some(answer) if answer.is_denied() => format!(
-                "{account} may not push into project {project}: {answer}; it has to be a member \
-                 with the role of a developer at least, or a robot with the right to push there"
+    fn push_failure(&mut self, project: &str, failure: Failure) {
+        let text = match failure.kind {
+            Kind::ReadOnly => return,
+            Kind::Denied => format!(
+                "{failure}; it has to be a member with the role of a developer at least, or a robot \
+                 with the right to push there"
             ),
-            _ => format!("cannot push into project {project}: {}", error.in_words()),
-        });
+            _ => format!("cannot push into project {project}: {failure}"),
+        };
+        self.find(vec![project.to_owned()], text);
     }
 
-    fn quota(&mut self, project: &str, gain: u64, quota: Result<Option<Quota>, RequestError>) {
-        match quota {
-            Ok(Some(Quota { used, limit: Some(limit) })) => {
-                let free = u64::try_from(limit.saturating_sub(used)).unwrap_or(0);
-                if gain > free {
-                    self.find(&format!(
-                        "project {project} has a storage quota of {limit} bytes with {free} left, and \
-                         would gain {gain}: raise it by {} bytes",
-                        gain - free
-                    ));
-                }
-            }
-            Ok(_) => {}
-            Err(error) => {
-                let why = why(&error);
-                self.unknown.push(format!("the storage quota of project {project}: {why}"));
-            }
+    fn quota(&mut self, project: &str, gain: u64, quota: Quota) {
+        let free = quota.free();
+        if let Some(limit) = quota.limit
+            && gain > free
+        {
+            let text = format!(
+                "project {project} has a storage quota of {limit} bytes with {free} left, and would \
+                 gain {gain}: raise it by {} bytes",
+                gain - free
+            );
+            self.find(vec![project.to_owned()], text);
         }
     }
 
@@ -248,19 +373,24 @@ impl Preflight {
     fn immutable_tags(
         &mut self,
         project: &str,
-        changed: &[(&Repository, &Tag)],
-        rules: Result<Vec<ImmutableRule>, RequestError>,
+        survey: &Survey,
+        changed: &[usize],
+        rules: Result<Vec<ImmutableRule>, Failure>,
     ) {
-        let rules = rules.map_err(|error| why(&error));
+        let rules = rules.map_err(|failure| failure.why());
         let rules =
             rules.and_then(|rules| ImmutableTags::new(&rules).map_err(|error| error.to_string()));
         match rules {
             Ok(rules) => {
-                for (repository, tag) in changed.iter().filter(|(name, tag)| rules.holds(name, tag))
-                {
+                let images = changed.iter().map(|image| &survey.images[*image]);
+                let held = |image: &&SurveyedImage| {
+                    rules.holds(survey.repository(image), &image.image.tag)
+                };
+                for image in images.filter(held) {
                     self.warnings.push(format!(
-                        "{repository}:{tag} has another digest there, and a rule of project \
-                         {project} makes the tag immutable"
+                        "{} has another digest there, and a rule of project {project} makes the tag \
+                         immutable",
+                        survey.name(image)
                     ));
                 }
             }
@@ -269,38 +399,35 @@ impl Preflight {
     }
 
     /// Images with something that this Harbor is not known to store.
-    fn contents(&mut self, contents: &Contents, found: &[Found], version: &str) {
+    fn contents(&mut self, survey: &Survey, version: &str) {
         let largest = if fails_at_large_blobs(version) { LARGE_BLOB } else { u64::MAX };
-        let missing = contents.images().zip(found).filter(|(_, found)| **found != Found::Same);
-        for ((repository, tag), _) in missing {
-            let parts = contents.closure(tag.digest);
-            let is_odd = |part: &&&ManifestEntry| !STORED.contains(&part.media_type.as_str());
-            if let Some(part) = parts.iter().find(is_odd) {
+        let contents = &survey.contents;
+        for image in survey.images.iter().filter(|image| !image.is_there()) {
+            let name = survey.name(image);
+            let mut odd = None;
+            let mut large: Option<Digest> = None;
+            for part in survey.parts(image) {
+                let entry = contents.entry(part);
+                match contents.manifest_by_id(part) {
+                    Some(manifest) if !STORED.contains(&manifest.media_type.as_str()) => {
+                        odd = odd.or(Some(&manifest.media_type));
+                    }
+                    None if entry.size > largest => large = large.or(Some(entry.digest)),
+                    _ => {}
+                }
+            }
+            if let Some(media_type) = odd {
                 self.warnings.push(format!(
-                    "{repository}:{} has a manifest of type {}, which Harbor does not store",
-                    tag.name, part.media_type
+                    "{name} has a manifest of type {media_type}, which Harbor does not store"
                 ));
             }
-            let is_large =
-                |blob: &&Digest| contents.size(**blob).is_some_and(|size| size > largest);
-            if let Some(blob) = parts.iter().flat_map(|part| &part.blobs).find(is_large) {
+            if let Some(blob) = large {
                 self.warnings.push(format!(
-                    "{repository}:{} has the layer {blob} of more than 32 GiB, at which Harbor \
-                     before 2.9.2 fails",
-                    tag.name
+                    "{name} has the layer {blob} of more than 32 GiB, at which Harbor before 2.9.2 \
+                     fails"
                 ));
             }
         }
-    }
-}
-
-/// Why something is not shown.
-fn why(error: &RequestError) -> String {
-    match error.answer() {
-        Some(answer) if answer.status == StatusCode::FORBIDDEN => {
-            "these rights do not show it".to_owned()
-        }
-        _ => error.in_words(),
     }
 }
 

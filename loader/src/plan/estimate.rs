@@ -3,11 +3,10 @@
 use std::collections::BTreeMap;
 
 use serde::Serialize;
-use tranship_common::bundle::Contents;
 
-use crate::plan::mapping::project_of;
-use crate::plan::survey::Found;
-use crate::plan::work::{Order, Task, Work};
+use super::survey::{Found, Survey};
+use super::work::{Order, Task, Work};
+use crate::deliver::Deliver;
 
 /// What is to be done in a project, or below the first component of the names.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
@@ -19,21 +18,18 @@ pub(crate) struct Cost {
     pub(crate) images: u64,
     /// Of these, how many have another digest now.
     pub(crate) replaced: u64,
-    /// Images that the target did not tell of.
+    /// Of these, how many the target did not tell of.
     pub(crate) unknown: u64,
     pub(crate) uploaded_blobs: u64,
     pub(crate) uploaded_bytes: u64,
     pub(crate) mounted_blobs: u64,
     /// Manifests to be stored, under a digest or a tag.
     pub(crate) manifests: u64,
+    /// Requests that this takes when nothing goes wrong.
+    pub(crate) requests: u64,
 }
 
 impl Cost {
-    /// Requests that this takes when nothing goes wrong: two for an upload, one for all else.
-    pub(crate) fn requests(&self) -> u64 {
-        2 * self.uploaded_blobs + self.mounted_blobs + self.manifests
-    }
-
     fn add(&mut self, other: &Self) {
         self.present += other.present;
         self.images += other.images;
@@ -43,6 +39,7 @@ impl Cost {
         self.uploaded_bytes += other.uploaded_bytes;
         self.mounted_blobs += other.mounted_blobs;
         self.manifests += other.manifests;
+        self.requests += other.requests;
     }
 }
 
@@ -53,39 +50,47 @@ pub(crate) fn total<'a>(costs: impl IntoIterator<Item = &'a Cost>) -> Cost {
     sum
 }
 
-/// The cost of a load by project, where `found` is what the target has.
-pub(crate) fn estimate(contents: &Contents, found: &[Found]) -> BTreeMap<String, Cost> {
+/// The cost of a load by project.
+pub(crate) fn estimate(survey: &Survey, delivery: &dyn Deliver) -> BTreeMap<String, Cost> {
     let mut costs: BTreeMap<String, Cost> = BTreeMap::new();
-    for ((repository, _), found) in contents.images().zip(found) {
-        let cost = costs.entry(project_of(repository).to_owned()).or_default();
-        match found {
+    for image in &survey.images {
+        let cost = costs.entry(survey.repository(image).project().to_owned()).or_default();
+        match image.found {
             Found::Same => cost.present += 1,
-            Found::Missing => cost.images += 1,
+            Found::Missing | Found::Broken(_) => cost.images += 1,
             Found::Different(_) => {
                 cost.images += 1;
                 cost.replaced += 1;
             }
-            Found::Unknown(_) => cost.unknown += 1,
+            Found::Unknown(_) => {
+                cost.images += 1;
+                cost.unknown += 1;
+            }
         }
     }
-    let mut work = Work::new(contents, found, Order::Bundle);
+    let mut work = Work::new(survey, Order::Bundle, false);
     while let Some(task) = work.next() {
-        work.over(&task);
-        let place = work.place_of(&task);
-        let cost = costs.entry(project_of(work.repository(place)).to_owned()).or_default();
         match task {
-            Task::Deliver { blob, to, from } => {
-                if from.is_some() {
-                    cost.mounted_blobs += 1;
-                } else {
-                    cost.uploaded_blobs += 1;
-                    cost.uploaded_bytes += contents.size(blob).unwrap_or(0);
+            Task::Deliver(job) => {
+                let cost = costs.entry(job.to.project().to_owned()).or_default();
+                let price = delivery.price(&job);
+                cost.requests += price.requests;
+                match price.is_mount {
+                    true => cost.mounted_blobs += 1,
+                    false => {
+                        cost.uploaded_blobs += 1;
+                        cost.uploaded_bytes += price.bytes;
+                    }
                 }
-                work.delivered(blob, to);
+                work.delivered(&job);
             }
             Task::Push { image } => {
-                cost.manifests += work.manifests_to_push(image).len() as u64;
-                work.pushed(image, Ok(()));
+                let project = work.repository(image).project().to_owned();
+                let manifests = work.manifests_to_push(image).len() as u64;
+                let cost = costs.entry(project).or_default();
+                cost.manifests += manifests;
+                cost.requests += manifests;
+                work.pushed(image);
             }
         }
     }

@@ -2,49 +2,90 @@
 //! request at a time change a project, so each project has a lane.
 
 use std::cmp::Reverse;
-use std::collections::VecDeque;
+use std::collections::{BTreeSet, VecDeque};
+use std::ops::Bound;
 
-use tranship_common::Digest;
-
-/// What can be done now in a lane. Numbers are those of repositories in `Work`.
-#[derive(Debug, Default)]
-pub(crate) struct Lane {
+/// A kind of work in a lane.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Queue {
     /// Repositories whose next image may be pushed.
-    pub(crate) ready: VecDeque<usize>,
-    /// Deliveries that can be done by a mount.
-    pub(crate) mounts: VecDeque<(Digest, usize)>,
-    /// Blobs that no repository is known to have, in the order of the bundle.
-    pub(crate) uploads: VecDeque<Digest>,
-    /// Tasks that are under way.
-    pub(crate) busy: usize,
+    Ready,
+    /// Deliveries that had to wait for another one.
+    Urgent,
+    /// Deliveries of large blobs, which have to wait for their turn.
+    Large,
+    /// Deliveries, in their order.
+    Deliveries,
 }
 
-impl Lane {
-    fn left(&self) -> usize {
-        self.ready.len() + self.mounts.len() + self.uploads.len()
-    }
+/// What can be done now in a lane. Numbers are those of repositories and demands in `Work`.
+#[derive(Debug, Default)]
+struct Lane {
+    queues: [VecDeque<u32>; 4],
+    /// Tasks that are under way.
+    busy: usize,
 }
+
+/// The place of a lane among those that have work: the fewest tasks under way first, then the most
+/// work left.
+type Rank = (usize, Reverse<usize>, usize);
 
 /// All lanes.
 #[derive(Debug, Default)]
-pub(crate) struct Lanes(Vec<Lane>);
+pub(super) struct Lanes {
+    lanes: Vec<Lane>,
+    ranks: BTreeSet<Rank>,
+}
 
 impl Lanes {
-    /// Adds an empty lane and returns its number.
-    pub(crate) fn add(&mut self) -> usize {
-        self.0.push(Lane::default());
-        self.0.len() - 1
+    /// So many empty lanes.
+    pub(super) fn new(count: usize) -> Self {
+        let lanes = std::iter::repeat_with(Lane::default).take(count).collect();
+        Self { lanes, ranks: BTreeSet::new() }
     }
 
-    pub(crate) fn lane(&mut self, number: usize) -> &mut Lane {
-        &mut self.0[number]
+    /// Adds something to be done.
+    pub(super) fn push(&mut self, lane: usize, queue: Queue, what: u32) {
+        self.change(lane, |lane| lane.queues[queue as usize].push_back(what));
     }
 
-    /// The lanes that have work: those with the fewest tasks under way first, and among them those
-    /// with the most work left.
-    pub(crate) fn by_need(&self) -> Vec<usize> {
-        let mut lanes: Vec<usize> = (0..self.0.len()).filter(|at| self.0[*at].left() > 0).collect();
-        lanes.sort_by_key(|at| (self.0[*at].busy, Reverse(self.0[*at].left())));
-        lanes
+    /// Takes the next thing of a kind.
+    pub(super) fn pop(&mut self, lane: usize, queue: Queue) -> Option<u32> {
+        self.change(lane, |lane| lane.queues[queue as usize].pop_front())
+    }
+
+    /// A task of this lane begins.
+    pub(super) fn begin(&mut self, lane: usize) {
+        self.change(lane, |lane| lane.busy += 1);
+    }
+
+    /// A task of this lane is over.
+    pub(super) fn over(&mut self, lane: usize) {
+        self.change(lane, |lane| lane.busy -= 1);
+    }
+
+    /// The lane that should be looked at next, after those that have been looked at in vain.
+    pub(super) fn next(&self, after: Option<Rank>) -> Option<Rank> {
+        let from = after.map_or(Bound::Unbounded, Bound::Excluded);
+        self.ranks.range((from, Bound::Unbounded)).next().copied()
+    }
+
+    fn change<T>(&mut self, at: usize, change: impl FnOnce(&mut Lane) -> T) -> T {
+        let lane = &mut self.lanes[at];
+        if let Some(rank) = lane.rank(at) {
+            self.ranks.remove(&rank);
+        }
+        let changed = change(lane);
+        if let Some(rank) = lane.rank(at) {
+            self.ranks.insert(rank);
+        }
+        changed
+    }
+}
+
+impl Lane {
+    fn rank(&self, at: usize) -> Option<Rank> {
+        let left: usize = self.queues.iter().map(VecDeque::len).sum();
+        (left > 0).then_some((self.busy, Reverse(left), at))
     }
 }

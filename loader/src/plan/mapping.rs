@@ -1,62 +1,14 @@
 //! Under which name each repository of the bundle goes into the target.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 use std::fmt;
-use std::str::FromStr;
+use std::ops::Range;
+use std::sync::Arc;
 
-use tranship_common::bundle::{Catalog, Contents, RepositoryEntry, TagEntry};
-use tranship_common::{Repository, Tag};
+use tranship_common::bundle::{BlobId, Contents};
+use tranship_common::{Digest, Repository, Tag};
 
-/// A rule `FROM=TO`, as `team/app=platform/app` for one repository, or with a star at both ends,
-/// as `team/*=platform/team/*`, for all whose name begins so.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Rule {
-    from: String,
-    to: String,
-    star: bool,
-}
-
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error(
-    "`{0}` is no rule: give FROM=TO, as team/app=platform/app or, with a star at the end of both \
-     sides, team/*=platform/team/*"
-)]
-pub(crate) struct RuleError(String);
-
-impl FromStr for Rule {
-    type Err = RuleError;
-
-    fn from_str(text: &str) -> Result<Self, RuleError> {
-        let error = || RuleError(text.to_owned());
-        let (from, to) = text.split_once('=').ok_or_else(error)?;
-        let (from, to) = (from.trim(), to.trim());
-        let (from_stem, to_stem) = (from.strip_suffix('*'), to.strip_suffix('*'));
-        let star = from_stem.is_some();
-        let (from, to) = (from_stem.unwrap_or(from), to_stem.unwrap_or(to));
-        let whole = star || !(from.is_empty() || to.is_empty());
-        let one_star = !from.contains('*') && !to.contains(['*', '=']);
-        if to_stem.is_some() != star || !whole || !one_star {
-            return Err(error());
-        }
-        Ok(Self { from: from.to_owned(), to: to.to_owned(), star })
-    }
-}
-
-impl fmt::Display for Rule {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let star = if self.star { "*" } else { "" };
-        write!(f, "{}{star}={}{star}", self.from, self.to)
-    }
-}
-
-impl Rule {
-    fn apply(&self, name: &str) -> Option<String> {
-        match self.star {
-            true => name.strip_prefix(&self.from).map(|rest| format!("{}{rest}", self.to)),
-            false => (name == self.from).then(|| self.to.clone()),
-        }
-    }
-}
+use super::rules::Rule;
 
 /// All that decides on a name.
 #[derive(Debug, Clone, Default)]
@@ -91,27 +43,98 @@ pub(crate) enum MappingError {
     )]
     TooLong { from: Repository, to: Repository, length: usize },
     #[error(
+        "{from} would become {to}, and Harbor takes `{part}` for an endpoint of its own; for instance \
+         --map '{from}={suggestion}'"
+    )]
+    Route { from: Repository, to: Repository, part: &'static str, suggestion: String },
+    #[error(
         "{} and {} would both become {to}:{tag}, with different digests; keep them apart with --map",
         .from[0], .from[1]
     )]
     Collision { from: [Repository; 2], to: Repository, tag: Tag },
 }
 
+/// Parts of names below the project that Harbor's routes take apart wrongly.
+const ROUTES: [&str; 4] = ["blobs", "manifests", "tags", "referrers"];
+
 /// Longer names fail in the backend of Harbor, which makes a path of them (characters).
 const MAX_NAME: usize = 245;
 
-/// The images as they are to be in the target.
-#[derive(Debug)]
+/// A repository of the target. The first component of its name is its project, where the target
+/// has projects.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct TargetRepository {
+    name: Repository,
+    /// Where the project's name ends.
+    project: usize,
+}
+
+impl TargetRepository {
+    /// The whole name.
+    pub(crate) fn name(&self) -> &Repository {
+        &self.name
+    }
+
+    /// The project, or the whole name where it has one component only.
+    pub(crate) fn project(&self) -> &str {
+        &self.name.as_str()[..self.project]
+    }
+
+    /// The name below the project.
+    pub(crate) fn path(&self) -> &str {
+        self.name.as_str().get(self.project + 1..).unwrap_or_default()
+    }
+}
+
+impl From<Repository> for TargetRepository {
+    fn from(name: Repository) -> Self {
+        let project = name.as_str().find('/').unwrap_or(name.as_str().len());
+        Self { name, project }
+    }
+}
+
+impl fmt::Display for TargetRepository {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.name.fmt(f)
+    }
+}
+
+/// A tag as it is to be in the target.
+#[derive(Debug, Clone)]
+pub(crate) struct MappedImage {
+    /// Its place among the repositories of the target.
+    pub(crate) repository: usize,
+    pub(crate) tag: Tag,
+    /// The tagged manifest.
+    pub(crate) root: BlobId,
+    /// Its place among the images of the bundle when these are sorted by age, oldest first.
+    pub(crate) age: u32,
+}
+
+/// A repository of the target, and what of the bundle goes there.
+#[derive(Debug, Clone)]
+pub(crate) struct MappedRepository {
+    pub(crate) name: Arc<TargetRepository>,
+    /// The repositories of the bundle.
+    pub(crate) sources: Vec<Repository>,
+    /// Its images, among all of them: oldest first.
+    pub(crate) images: Range<usize>,
+}
+
+/// The images of a bundle under the names that they have in the target.
+#[derive(Debug, Clone)]
 pub(crate) struct Mapped {
-    /// The bundle's catalog, with the target's names.
-    pub(crate) contents: Contents,
-    /// For each repository of the target, those of the bundle that go there.
-    sources: BTreeMap<Repository, Vec<Repository>>,
+    /// The bundle's own view.
+    pub(crate) contents: Arc<Contents>,
+    /// By name.
+    pub(crate) repositories: Vec<MappedRepository>,
+    /// By repository.
+    pub(crate) images: Vec<MappedImage>,
 }
 
 impl Mapping {
     /// The name in the target.
-    fn name(&self, from: &Repository) -> Result<Repository, MappingError> {
+    fn name(&self, from: &Repository) -> Result<TargetRepository, MappingError> {
         let name = from.as_str();
         let by_rule = self.rules.iter().find_map(|rule| rule.apply(name));
         let to = match (by_rule, &self.prefix, &self.default_project) {
@@ -125,7 +148,7 @@ impl Mapping {
         if self.for_harbor {
             check_for_harbor(from, &to)?;
         }
-        Ok(to)
+        Ok(to.into())
     }
 
     /// The rules that no repository of the bundle is named for: misspelt, perhaps.
@@ -135,70 +158,78 @@ impl Mapping {
     }
 
     /// Gives every repository its name in the target. All that cannot be is returned at once.
-    pub(crate) fn apply(&self, contents: &Contents) -> Result<Mapped, Vec<MappingError>> {
+    pub(crate) fn apply(&self, contents: &Arc<Contents>) -> Result<Mapped, Vec<MappingError>> {
+        let catalog = contents.catalog();
         let mut errors = Vec::new();
-        let mut sources: BTreeMap<Repository, Vec<Repository>> = BTreeMap::new();
-        let mut tags: BTreeMap<Repository, BTreeMap<Tag, (TagEntry, &Repository)>> =
-            BTreeMap::new();
-        for repository in &contents.catalog().repositories {
-            let from = &repository.name;
-            let to = match self.name(from) {
-                Ok(to) => to,
-                Err(error) => {
-                    errors.push(error);
-                    continue;
-                }
-            };
-            sources.entry(to.clone()).or_default().push(from.clone());
-            let there = tags.entry(to.clone()).or_default();
-            for tag in &repository.tags {
-                let (first, first_from) =
-                    there.entry(tag.name.clone()).or_insert_with(|| (tag.clone(), from));
-                if first.digest != tag.digest {
-                    errors.push(MappingError::Collision {
-                        from: [first_from.clone(), from.clone()],
-                        to: to.clone(),
-                        tag: tag.name.clone(),
-                    });
+        let mut targets: BTreeMap<TargetRepository, Vec<usize>> = BTreeMap::new();
+        for (source, repository) in catalog.repositories.iter().enumerate() {
+            match self.name(&repository.name) {
+                Ok(to) => targets.entry(to).or_default().push(source),
+                Err(error) => errors.push(error),
+            }
+        }
+        let (mut repositories, mut images) = (Vec::new(), Vec::new());
+        let mut pushed = Vec::new();
+        for (name, sources) in targets {
+            let first = images.len();
+            let mut there: HashMap<&Tag, (Digest, usize)> = HashMap::new();
+            let mut tags = Vec::new();
+            for source in &sources {
+                for tag in &catalog.repositories[*source].tags {
+                    match there.insert(&tag.name, (tag.digest, *source)) {
+                        None => tags.push(tag),
+                        Some((digest, _)) if digest == tag.digest => {}
+                        Some((_, before)) => errors.push(MappingError::Collision {
+                            from: [before, *source]
+                                .map(|source| catalog.repositories[source].name.clone()),
+                            to: name.name.clone(),
+                            tag: tag.name.clone(),
+                        }),
+                    }
                 }
             }
+            tags.sort_by(|a, b| (a.pushed, &a.name).cmp(&(b.pushed, &b.name)));
+            for tag in tags {
+                let root = contents.id(tag.digest).expect("a sound catalog lists what it tags");
+                let (repository, tag_name) = (repositories.len(), tag.name.clone());
+                images.push(MappedImage { repository, tag: tag_name, root, age: 0 });
+                pushed.push(tag.pushed);
+            }
+            let sources =
+                sources.into_iter().map(|source| catalog.repositories[source].name.clone());
+            repositories.push(MappedRepository {
+                name: Arc::new(name),
+                sources: sources.collect(),
+                images: first..images.len(),
+            });
         }
         if !errors.is_empty() {
             return Err(errors);
         }
-        let repositories = tags
-            .into_iter()
-            .map(|(name, tags)| {
-                let mut tags: Vec<_> = tags.into_values().map(|(tag, _)| tag).collect();
-                tags.sort_by(|a, b| (a.pushed, &a.name).cmp(&(b.pushed, &b.name)));
-                RepositoryEntry { name, tags }
-            })
-            .collect();
-        let catalog = Catalog { repositories, ..contents.catalog().clone() };
-        let contents = Contents::new(catalog).expect("other names leave a sound catalog sound");
-        Ok(Mapped { contents, sources })
+        let mut by_age: Vec<usize> = (0..images.len()).collect();
+        by_age.sort_by_key(|image| (pushed[*image], *image));
+        for (age, image) in by_age.into_iter().enumerate() {
+            images[image].age = u32::try_from(age).unwrap_or(u32::MAX);
+        }
+        Ok(Mapped { contents: Arc::clone(contents), repositories, images })
+    }
+}
+
+impl MappedRepository {
+    /// The repositories of the bundle that have another name in the target, which is this one.
+    pub(crate) fn renamed(&self) -> impl Iterator<Item = &Repository> {
+        self.sources.iter().filter(|source| *source != self.name.name())
     }
 }
 
 impl Mapped {
-    /// The repositories of the bundle that have another name in the target, which is this one.
-    pub(crate) fn renamed(&self, target: &Repository) -> impl Iterator<Item = &Repository> {
-        let sources = self.sources.get(target).into_iter().flatten();
-        sources.filter(move |source| *source != target)
-    }
-
     /// The name in the target of each repository of the bundle that has another one there.
     pub(crate) fn all_renamed(&self) -> BTreeMap<Repository, Repository> {
-        let targets = self.sources.keys();
-        targets
-            .flat_map(|target| self.renamed(target).map(|from| (from.clone(), target.clone())))
-            .collect()
+        let pairs = self.repositories.iter().flat_map(|repository| {
+            repository.renamed().map(|from| (from.clone(), repository.name.name().clone()))
+        });
+        pairs.collect()
     }
-}
-
-/// The project of a repository of Harbor: the first component of its name.
-pub(crate) fn project_of(repository: &Repository) -> &str {
-    repository.as_str().split('/').next().unwrap_or_default()
 }
 
 /// Harbor's project names: narrower than what registries allow.
@@ -214,12 +245,20 @@ fn is_project_name(name: &str) -> bool {
 
 fn check_for_harbor(from: &Repository, to: &Repository) -> Result<(), MappingError> {
     let (from, to) = (from.clone(), to.clone());
-    let Some((project, _)) = to.as_str().split_once('/') else {
+    let Some((project, path)) = to.as_str().split_once('/') else {
         return Err(MappingError::NoProject { from, to });
     };
     if !is_project_name(project) {
         let (project, suggestion) = (project.to_owned(), suggestion(&from, &to, project));
         return Err(MappingError::Project { from, to, project, suggestion });
+    }
+    if let Some(part) = ROUTES.into_iter().find(|route| path.split('/').any(|part| part == *route))
+    {
+        let changed =
+            |name: &str| if name == part { format!("{name}-images") } else { name.to_owned() };
+        let parts: Vec<String> = path.split('/').map(changed).collect();
+        let suggestion = format!("{project}/{}", parts.join("/"));
+        return Err(MappingError::Route { from, to, part, suggestion });
     }
     if to.as_str().len() > MAX_NAME {
         let length = to.as_str().len();
@@ -237,7 +276,7 @@ fn suggestion(from: &Repository, to: &Repository, project: &str) -> String {
             legal.push(character);
         }
     }
-    if project_of(from) == project {
+    if TargetRepository::from(from.clone()).project() == project {
         format!("{project}/*={legal}/*")
     } else {
         let rest = to.as_str().split_once('/').map_or("", |(_, rest)| rest);
@@ -249,13 +288,15 @@ fn suggestion(from: &Repository, to: &Repository, project: &str) -> String {
 mod tests {
     use super::*;
     use tranship_common::Manifest;
-    use tranship_common::bundle::{FORMAT_VERSION, ManifestEntry};
+    use tranship_common::bundle::{
+        Catalog, FORMAT_VERSION, ManifestEntry, RepositoryEntry, TagEntry,
+    };
 
     fn rule(text: &str) -> Rule {
         text.parse().unwrap()
     }
 
-    fn contents(images: &[(&str, &str, u8)]) -> Contents {
+    fn contents(images: &[(&str, &str, u8)]) -> Arc<Contents> {
         let manifest = |number: u8| {
             let json = format!(r#"{{"schemaVersion":2,"layers":[],"number":{number}}}"#);
             Manifest::parse(json.into_bytes()).unwrap()
@@ -274,38 +315,25 @@ mod tests {
         let repositories = repositories
             .into_iter()
             .map(|(name, tags)| RepositoryEntry { name: name.parse().unwrap(), tags });
-        Contents::new(Catalog {
+        let contents = Contents::new(Catalog {
             format_version: FORMAT_VERSION,
             required_features: Vec::new(),
             repositories: repositories.collect(),
             manifests: manifests.into_values().collect(),
             blobs: Vec::new(),
-        })
-        .unwrap()
+        });
+        Arc::new(contents.unwrap())
     }
 
     fn names(mapping: &Mapping, images: &[(&str, &str, u8)]) -> Vec<String> {
         let mapped = mapping.apply(&contents(images)).unwrap();
-        mapped.contents.images().map(|(name, tag)| format!("{name}:{}", tag.name)).collect()
+        let repository = |at: usize| &mapped.repositories[at].name;
+        let name = |image: &MappedImage| format!("{}:{}", repository(image.repository), image.tag);
+        mapped.images.iter().map(name).collect()
     }
 
     fn harbor() -> Mapping {
         Mapping { default_project: Some("library".into()), for_harbor: true, ..Mapping::default() }
-    }
-
-    #[test]
-    fn rules() {
-        assert_eq!(
-            rule("team/*=platform/team/*").apply("team/a/b"),
-            Some("platform/team/a/b".into())
-        );
-        assert_eq!(rule("team/*=platform/team/*").apply("teams/a"), None);
-        assert_eq!(rule("*=all/*").apply("a"), Some("all/a".into()));
-        assert_eq!(rule("a=b/a").apply("a"), Some("b/a".into()));
-        assert_eq!(rule("a=b/a").apply("a/c"), None);
-        for bad in ["", "a", "a=", "=a", "a*=b", "a=b*", "a**=b*", "*a=*b", "a=b=c"] {
-            assert!(bad.parse::<Rule>().is_err(), "{bad}");
-        }
     }
 
     #[test]
@@ -339,6 +367,24 @@ mod tests {
         let long = format!("a/{}", "b".repeat(244));
         let errors = harbor().apply(&contents(&[(&long, "1", 1)])).unwrap_err();
         assert!(matches!(errors[..], [MappingError::TooLong { length: 246, .. }]));
+    }
+
+    #[test]
+    fn names_that_harbor_takes_for_endpoints() {
+        for (name, better) in [
+            ("p/blobs", "p/blobs=p/blobs-images"),
+            ("p/a/manifests/b", "p/a/manifests/b=p/a/manifests-images/b"),
+            ("p/tags/x", "p/tags/x=p/tags-images/x"),
+            ("p/referrers", "p/referrers=p/referrers-images"),
+        ] {
+            let images = [(name, "1", 1)];
+            let errors = harbor().apply(&contents(&images)).unwrap_err();
+            assert!(errors[0].to_string().ends_with(&format!("--map '{better}'")), "{}", errors[0]);
+            let healed = Mapping { rules: vec![rule(better)], ..harbor() };
+            assert_eq!(names(&healed, &images).len(), 1);
+            assert_eq!(names(&Mapping::default(), &images), [format!("{name}:1")]);
+        }
+        assert_eq!(names(&harbor(), &[("blobs/tags-of/x", "1", 1)]), ["blobs/tags-of/x:1"]);
     }
 
     #[test]

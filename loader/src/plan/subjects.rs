@@ -6,25 +6,22 @@ use std::collections::{HashMap, HashSet, VecDeque};
 use tranship_common::bundle::ManifestEntry;
 use tranship_common::{Digest, Tag};
 
-/// What the order of an image follows from.
-pub(crate) trait Referrer {
-    /// Its tag.
-    fn tag(&self) -> &Tag;
-    /// Its manifests.
-    fn manifests(&self) -> impl Iterator<Item = &ManifestEntry>;
-}
-
-/// The same images, in the same order but for those that stand before their subject.
-pub(crate) fn subjects_first<R: Referrer>(queue: VecDeque<usize>, images: &[R]) -> VecDeque<usize> {
-    let mut holders: HashMap<Digest, usize> = HashMap::new();
+/// The same images, in the same order but for those that stand before their subject. `tag` and
+/// `manifests` tell of an image what its place follows from.
+pub(super) fn subjects_first<'a, M: Iterator<Item = &'a ManifestEntry>>(
+    queue: VecDeque<u32>,
+    tag: impl Fn(u32) -> &'a Tag,
+    manifests: impl Fn(u32) -> M,
+) -> VecDeque<u32> {
+    let mut holders: HashMap<Digest, u32> = HashMap::new();
     for image in &queue {
-        for part in images[*image].manifests() {
+        for part in manifests(*image) {
             holders.entry(part.digest).or_insert(*image);
         }
     }
-    let subjects = |image: usize| {
-        let parts = images[image].manifests().filter_map(|part| part.subject);
-        parts.chain(signed_by(images[image].tag())).collect::<Vec<_>>()
+    let subjects = |image: u32| {
+        let parts = manifests(image).filter_map(|part| part.subject);
+        parts.chain(signed_by(tag(image))).collect::<Vec<_>>()
     };
     let mut ordered = VecDeque::with_capacity(queue.len());
     let mut begun = HashSet::new();
@@ -58,16 +55,6 @@ mod tests {
 
     struct Image(Tag, Vec<ManifestEntry>);
 
-    impl Referrer for Image {
-        fn tag(&self) -> &Tag {
-            &self.0
-        }
-
-        fn manifests(&self) -> impl Iterator<Item = &ManifestEntry> {
-            self.1.iter()
-        }
-    }
-
     fn image(tag: &str, content: &str, subject: Option<&str>) -> Image {
         let entry = serde_json::json!({
             "digest": Digest::of(content.as_bytes()).to_string(),
@@ -78,8 +65,10 @@ mod tests {
         Image(tag.parse().unwrap(), vec![serde_json::from_value(entry).unwrap()])
     }
 
-    fn ordered(images: &[Image]) -> Vec<usize> {
-        subjects_first((0..images.len()).collect(), images).into()
+    fn ordered(images: &[Image]) -> Vec<u32> {
+        let all = (0..images.len() as u32).collect();
+        let image = |at: u32| &images[at as usize];
+        subjects_first(all, |at| &image(at).0, |at| image(at).1.iter()).into()
     }
 
     #[test]

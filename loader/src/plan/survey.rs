@@ -1,100 +1,399 @@
 //! What the target has already: asked, never assumed.
 
+use std::cell::OnceCell;
+use std::collections::{BTreeMap, HashSet};
+use std::ops::Range;
+use std::sync::Arc;
+
+use futures_util::stream::FuturesUnordered;
 use futures_util::{StreamExt, TryStreamExt, stream};
-use std::collections::HashSet;
+use tokio::sync::Semaphore;
+use tranship_common::bundle::{BlobId, Contents};
+use tranship_common::{Digest, MediaType, Repository};
 
-use tranship_common::bundle::{Contents, RepositoryEntry, TagEntry};
-use tranship_common::{Digest, MediaType, Progress, Repository};
-
-use crate::registry::{Registry, RequestError};
-use crate::transfer::retry::RetryPolicy;
+use super::mapping::{Mapped, MappedImage, TargetRepository};
+use crate::failure::{About, Extent, Failure, Kind};
+use crate::harbor::Harbor;
+use crate::registry::Registry;
+use crate::transfer::retry::Patience;
 
 /// What the target says of one image of the bundle.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone)]
 pub(crate) enum Found {
     /// The tag has the packed digest.
     Same,
+    /// The tag has the packed digest, but these of its manifests and blobs are not there.
+    Broken(Vec<Digest>),
     /// The tag has this other digest.
     Different(Digest),
     /// There is no such tag.
     Missing,
     /// The target does not tell, for this reason.
-    Unknown(String),
+    Unknown(Failure),
 }
 
-/// Asks for images, with a bound on the requests at once.
+/// What is known of a repository of the target, or of its project.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Standing {
+    /// Its project does not exist, so that nothing can be there.
+    New,
+    /// It has no tags. An earlier run may have left blobs.
+    Empty,
+    /// It has tags, or does not tell.
+    Filled,
+}
+
+/// An image of the bundle and what the target has under its tag.
+#[derive(Debug, Clone)]
+pub(crate) struct SurveyedImage {
+    pub(crate) image: MappedImage,
+    pub(crate) found: Found,
+}
+
+impl SurveyedImage {
+    /// Whether it is there, with all that it needs as far as that was asked.
+    pub(crate) fn is_there(&self) -> bool {
+        matches!(self.found, Found::Same)
+    }
+}
+
+/// A repository of the target.
+#[derive(Debug, Clone)]
+pub(crate) struct SurveyedRepository {
+    pub(crate) name: Arc<TargetRepository>,
+    pub(crate) standing: Standing,
+    /// Its images, among all of them: oldest first.
+    pub(crate) images: Range<usize>,
+    /// The repositories of the bundle that have another name in the target, which is this one.
+    pub(crate) renamed: Vec<Repository>,
+}
+
+/// The images of a bundle under their names in the target, and what is there of them.
+#[derive(Debug)]
+pub(crate) struct Survey {
+    pub(crate) contents: Arc<Contents>,
+    /// By name.
+    pub(crate) repositories: Vec<SurveyedRepository>,
+    /// By repository.
+    pub(crate) images: Vec<SurveyedImage>,
+}
+
+impl Survey {
+    /// The repository of an image.
+    pub(crate) fn repository(&self, image: &SurveyedImage) -> &Arc<TargetRepository> {
+        &self.repositories[image.image.repository].name
+    }
+
+    /// The name of an image in the target.
+    pub(crate) fn name(&self, image: &SurveyedImage) -> String {
+        format!("{}:{}", self.repository(image), image.image.tag)
+    }
+
+    /// The digest that an image was packed with.
+    pub(crate) fn digest(&self, image: &SurveyedImage) -> Digest {
+        self.contents.entry(image.image.root).digest
+    }
+
+    /// The manifests and blobs of an image, each once.
+    pub(crate) fn parts(&self, image: &SurveyedImage) -> Vec<BlobId> {
+        parts(&self.contents, image.image.root)
+    }
+}
+
+/// The manifests and blobs of an image, each once: manifests first, children before their index.
+fn parts(contents: &Contents, root: BlobId) -> Vec<BlobId> {
+    let mut parts = contents.closure_ids(root);
+    let mut seen = HashSet::new();
+    for at in 0..parts.len() {
+        let blobs = contents.manifest_by_id(parts[at]).map_or(&[][..], |part| &part.blobs);
+        let blobs: Vec<BlobId> = blobs.iter().filter_map(|blob| contents.id(*blob)).collect();
+        parts.extend(blobs.into_iter().filter(|blob| seen.insert(*blob)));
+    }
+    parts
+}
+
+/// Which of the projects that images go to exist.
+pub(crate) type Projects = BTreeMap<String, bool>;
+
+/// Asks a target for images, with a bound on the requests at once.
 pub(crate) struct Surveyor<'a> {
     pub(crate) registry: &'a Registry,
-    pub(crate) contents: &'a Contents,
-    pub(crate) retry: &'a RetryPolicy,
+    pub(crate) harbor: Option<&'a Harbor>,
+    pub(crate) patience: &'a Patience,
+    /// Bounds the requests at once.
+    pub(crate) turns: Semaphore,
     pub(crate) jobs: usize,
-    pub(crate) progress: &'a dyn Progress,
-    /// Whether a repository is known not to exist, so that it need not be asked for.
-    pub(crate) is_absent: &'a dyn Fn(&Repository) -> bool,
+    /// Every manifest and blob of images that are there is asked for too.
+    pub(crate) deep: bool,
+    /// What was found of the image, of this age, that was asked for first.
+    pub(crate) sample: OnceCell<(u32, Found)>,
 }
 
 impl Surveyor<'_> {
-    /// For every image, in the order of the catalog, what the target has under its tag. One
-    /// request for each tag that is there; a repository that lacks its oldest tag is asked for its
-    /// list, so that a new one costs two requests, however many tags are to come.
-    pub(crate) async fn images(&self) -> Result<Vec<Found>, RequestError> {
-        self.progress.begin("asking the target", 0, self.contents.image_count() as u64);
-        stream::iter(&self.contents.catalog().repositories)
-            .map(|repository| self.repository_or_reason(repository))
-            .buffered(self.jobs)
-            .try_concat()
-            .await
-    }
-
-    /// A repository that cannot be asked, for want of a right perhaps, keeps none of the others
-    /// from being asked. Only a target that does not answer at all is an error.
-    async fn repository_or_reason(
+    /// What the target has under every tag: one request for each tag that is there, and for the
+    /// others as few as the target's own lists allow.
+    ///
+    /// # Errors
+    /// When the target itself no longer answers. What keeps a single question from being answered
+    /// keeps no other from being asked.
+    pub(crate) async fn survey(
         &self,
-        repository: &RepositoryEntry,
-    ) -> Result<Vec<Found>, RequestError> {
-        let found = match self.repository(repository).await {
-            Err(error) if !self.retry.is_lost(&error) => {
-                vec![Found::Unknown(error.in_words()); repository.tags.len()]
+        mapped: Mapped,
+        projects: &Projects,
+    ) -> Result<Survey, Failure> {
+        self.patience.progress.begin("asking the target", 0, mapped.images.len() as u64);
+        let listed = match self.is_filled(&mapped, projects).await? {
+            true => Listed::default(),
+            false => self.listed(&mapped, projects).await,
+        };
+        let mut found: Vec<Option<Found>> = vec![None; mapped.images.len()];
+        let mut standings = Vec::with_capacity(mapped.repositories.len());
+        {
+            let mut answers = stream::iter(0..mapped.repositories.len())
+                .map(|at| self.repository(&mapped, at, projects, &listed))
+                .buffered(self.jobs);
+            while let Some((standing, images)) = answers.try_next().await? {
+                let range = mapped.repositories[standings.len()].images.clone();
+                for (at, image) in range.zip(images) {
+                    found[at] = Some(image);
+                }
+                standings.push(standing);
             }
-            other => other?,
-        };
-        self.progress.add_images(repository.tags.len() as u64);
-        Ok(found)
+        }
+        let Mapped { contents, repositories, images } = mapped;
+        let repositories = repositories.into_iter().zip(standings).map(|(mapped, standing)| {
+            let renamed = mapped.renamed().cloned().collect();
+            SurveyedRepository { standing, images: mapped.images, name: mapped.name, renamed }
+        });
+        let images = images
+            .into_iter()
+            .zip(found)
+            .map(|(image, found)| SurveyedImage { image, found: found.unwrap_or(Found::Missing) });
+        Ok(Survey { contents, repositories: repositories.collect(), images: images.collect() })
     }
 
-    async fn repository(&self, repository: &RepositoryEntry) -> Result<Vec<Found>, RequestError> {
-        let name = &repository.name;
-        if (self.is_absent)(name) {
-            return Ok(vec![Found::Missing; repository.tags.len()]);
-        }
-        let Some((oldest, others)) = repository.tags.split_first() else { return Ok(Vec::new()) };
-        let mut found = vec![self.tag(name, oldest).await?];
-        let listed: Option<HashSet<String>> = match found[0] {
-            Found::Missing if !others.is_empty() => Some(
-                self.retry
-                    .insist(self.progress, || self.registry.tags(name))
-                    .await?
-                    .into_iter()
-                    .collect(),
-            ),
-            _ => None,
-        };
-        for tag in others {
-            let absent = listed.as_ref().is_some_and(|listed| !listed.contains(tag.name.as_str()));
-            found.push(if absent { Found::Missing } else { self.tag(name, tag).await? });
-        }
-        Ok(found)
+    /// Whether the target has the oldest of the images that it may have: the others are probably
+    /// there too, and lists would save no questions.
+    async fn is_filled(&self, mapped: &Mapped, projects: &Projects) -> Result<bool, Failure> {
+        let name = |image: &MappedImage| &mapped.repositories[image.repository].name;
+        let may_be_there =
+            |image: &&MappedImage| projects.get(name(image).project()) != Some(&false);
+        let oldest = mapped.images.iter().filter(may_be_there).min_by_key(|image| image.age);
+        let Some(oldest) = oldest else { return Ok(true) };
+        let found = self.image(&mapped.contents, name(oldest), oldest).await?;
+        let is_filled = !matches!(found, Found::Missing);
+        // It is asked for once.
+        self.sample.get_or_init(|| (oldest.age, found));
+        Ok(is_filled)
     }
 
-    async fn tag(&self, repository: &Repository, tag: &TagEntry) -> Result<Found, RequestError> {
-        let manifest = self.contents.manifest(tag.digest);
+    /// The repositories that the target lists, for each project that tells of its own; under the
+    /// empty name those of a registry without projects.
+    async fn listed(&self, mapped: &Mapped, projects: &Projects) -> Listed {
+        let mut listed = Listed::default();
+        let Some(harbor) = self.harbor else {
+            // A list that is longer than the questions it saves is not worth its time.
+            let names = self.registry.catalog(mapped.repositories.len()).await;
+            if let Ok(Some(names)) = names {
+                listed.0.insert(String::new(), names.into_iter().collect());
+            }
+            return listed;
+        };
+        let mut wanted: BTreeMap<&str, usize> = BTreeMap::new();
+        for repository in &mapped.repositories {
+            *wanted.entry(repository.name.project()).or_default() += 1;
+        }
+        let there = wanted.into_iter().filter(|(name, _)| projects.get(*name) != Some(&false));
+        let mut answers = stream::iter(there)
+            .map(|(project, wanted)| async move {
+                (project, harbor.repositories(project, wanted).await)
+            })
+            .buffer_unordered(self.jobs);
+        while let Some((project, names)) = answers.next().await {
+            if let Ok(Some(names)) = names {
+                listed.0.insert(project.to_owned(), names.into_iter().collect());
+            }
+        }
+        listed
+    }
+
+    async fn repository(
+        &self,
+        mapped: &Mapped,
+        at: usize,
+        projects: &Projects,
+        listed: &Listed,
+    ) -> Result<(Standing, Vec<Found>), Failure> {
+        let repository = &mapped.repositories[at];
+        let (name, images) = (&repository.name, &mapped.images[repository.images.clone()]);
+        let missing = || images.iter().map(|_| Found::Missing).collect::<Vec<_>>();
+        let (standing, found) = match listed.tells_of(name, self.harbor.is_some()) {
+            _ if projects.get(name.project()) == Some(&false) => (Standing::New, missing()),
+            Some(false) => (Standing::Empty, missing()),
+            _ => self.images(&mapped.contents, name, images).await?,
+        };
+        self.patience.progress.add_images(images.len() as u64);
+        Ok((standing, found))
+    }
+
+    /// A repository that may be there: its oldest tag first, and where that is missing its list, so
+    /// that a new one costs two requests, however many tags are to come.
+    async fn images(
+        &self,
+        contents: &Contents,
+        name: &TargetRepository,
+        images: &[MappedImage],
+    ) -> Result<(Standing, Vec<Found>), Failure> {
+        let Some((oldest, others)) = images.split_first() else {
+            return Ok((Standing::Filled, Vec::new()));
+        };
+        let oldest = self.image(contents, name, oldest).await?;
+        let mut standing = Standing::Filled;
+        let mut listed: Option<HashSet<String>> = None;
+        if matches!(oldest, Found::Missing) && !others.is_empty() {
+            let about = About::Question(name);
+            let tags = || self.registry.tags(name.name());
+            match self.patience.ask(about, tags).await {
+                Ok(tags) => {
+                    if tags.is_empty() {
+                        standing = Standing::Empty;
+                    }
+                    listed = Some(tags.into_iter().collect());
+                }
+                Err(failure) if failure.extent == Extent::Target => return Err(failure),
+                // Each of them is asked for, then.
+                Err(_) => {}
+            }
+        }
+        let is_absent = |image: &MappedImage| {
+            listed.as_ref().is_some_and(|listed| !listed.contains(image.tag.as_str()))
+        };
+        let others: Vec<Found> = stream::iter(others)
+            .map(|image| async move {
+                match is_absent(image) {
+                    true => Ok(Found::Missing),
+                    false => self.image(contents, name, image).await,
+                }
+            })
+            .buffered(self.jobs)
+            .try_collect()
+            .await?;
+        Ok((standing, std::iter::once(oldest).chain(others).collect()))
+    }
+
+    /// What is under one tag.
+    async fn image(
+        &self,
+        contents: &Contents,
+        name: &TargetRepository,
+        image: &MappedImage,
+    ) -> Result<Found, Failure> {
+        if let Some((age, found)) = self.sample.get()
+            && *age == image.age
+        {
+            return Ok(found.clone());
+        }
+        let digest = contents.entry(image.root).digest;
+        let found = match self.tag(contents, name, image).await {
+            Ok(Some(there)) if there == digest => Found::Same,
+            Ok(Some(there)) => Found::Different(there),
+            Ok(None) => Found::Missing,
+            Err(failure) if failure.extent == Extent::Target => return Err(failure),
+            Err(failure) => Found::Unknown(failure),
+        };
+        match found {
+            Found::Same if self.deep => self.parts(contents, name, image).await,
+            found => Ok(found),
+        }
+    }
+
+    /// The digest under a tag. Where the registry does not answer the question, it is put in
+    /// another form.
+    async fn tag(
+        &self,
+        contents: &Contents,
+        name: &TargetRepository,
+        image: &MappedImage,
+    ) -> Result<Option<Digest>, Failure> {
         let unknown = MediaType::from("");
-        let media_type = manifest.map_or(&unknown, |manifest| &manifest.media_type);
-        let ask = || self.registry.tag_digest(repository, &tag.name, media_type);
-        Ok(match self.retry.insist(self.progress, ask).await? {
-            Some(digest) if digest == tag.digest => Found::Same,
-            Some(digest) => Found::Different(digest),
-            None => Found::Missing,
-        })
+        let media_type = contents.manifest_by_id(image.root).map(|manifest| &manifest.media_type);
+        let media_type = media_type.unwrap_or(&unknown);
+        let (about, tag) = (About::Question(name), image.tag.as_str());
+        let _turn = self.turns.acquire().await;
+        let head = || self.registry.manifest_digest(name.name(), tag, media_type);
+        let failure = match self.patience.ask(about, head).await {
+            Err(failure) if matches!(failure.kind, Kind::Denied | Kind::Forbidden) => failure,
+            answer => return answer,
+        };
+        let second = match self.harbor {
+            Some(harbor) => {
+                let ask = || harbor.artifact(name, &image.tag);
+                self.patience.ask(about, ask).await
+            }
+            None => {
+                let ask = || self.registry.manifest_hash(name.name(), tag, media_type);
+                self.patience.ask(about, ask).await
+            }
+        };
+        match second {
+            Err(second) if second.extent == Extent::Target => Err(second),
+            // The first answer tells more of the reason.
+            Err(_) => Err(failure),
+            answer => answer,
+        }
+    }
+
+    /// Whether an image, whose tag is there, is whole.
+    async fn parts(
+        &self,
+        contents: &Contents,
+        name: &TargetRepository,
+        image: &MappedImage,
+    ) -> Result<Found, Failure> {
+        let asked: FuturesUnordered<_> = parts(contents, image.root)
+            .into_iter()
+            .filter(|part| *part != image.root)
+            .map(|part| async move {
+                let _turn = self.turns.acquire().await;
+                let digest = contents.entry(part).digest;
+                let about = About::Question(name);
+                let is_there = match contents.manifest_by_id(part) {
+                    Some(manifest) => {
+                        let reference = digest.to_string();
+                        let ask = || {
+                            let media_type = &manifest.media_type;
+                            self.registry.manifest_digest(name.name(), &reference, media_type)
+                        };
+                        self.patience.ask(about, ask).await?.is_some()
+                    }
+                    None => {
+                        let ask = || self.registry.serves_blob(name.name(), digest);
+                        self.patience.ask(about, ask).await?
+                    }
+                };
+                Ok::<_, Failure>((!is_there).then_some(digest))
+            })
+            .collect();
+        match asked.try_collect::<Vec<_>>().await {
+            Ok(missing) => {
+                let mut missing: Vec<Digest> = missing.into_iter().flatten().collect();
+                missing.sort_unstable();
+                Ok(if missing.is_empty() { Found::Same } else { Found::Broken(missing) })
+            }
+            Err(failure) if failure.extent == Extent::Target => Err(failure),
+            Err(failure) => Ok(Found::Unknown(failure)),
+        }
+    }
+}
+
+/// Names of repositories, by the project that has told them.
+#[derive(Debug, Default)]
+struct Listed(BTreeMap<String, HashSet<String>>);
+
+impl Listed {
+    /// Whether a repository is listed, if whoever would list it has told.
+    fn tells_of(&self, name: &TargetRepository, has_projects: bool) -> Option<bool> {
+        let by = if has_projects { name.project() } else { "" };
+        self.0.get(by).map(|names| names.contains(name.name().as_str()))
     }
 }

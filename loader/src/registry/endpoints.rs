@@ -1,5 +1,6 @@
 //! The endpoints (OCI distribution specification, "Endpoints").
 
+use std::collections::HashSet;
 use std::future::Future;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -7,21 +8,26 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use reqwest::header::{
-    ACCEPT, CONTENT_LENGTH, CONTENT_TYPE, HeaderMap, LINK, LOCATION, RETRY_AFTER,
+    ACCEPT, CONTENT_LENGTH, CONTENT_TYPE, HeaderMap, LINK, LOCATION, RANGE, RETRY_AFTER,
 };
-use reqwest::{Body, Client, Method, RequestBuilder, Response, StatusCode};
+use reqwest::{Client, Method, RequestBuilder, Response, StatusCode};
 use rustls::CertificateError;
-use serde::Deserialize;
-use tranship_common::{Digest, MediaType, Progress, Repository, Tag, kinds};
+use tranship_common::{Digest, MAX_MANIFEST, MediaType, Progress, Repository, kinds};
 use url::Url;
 
 use super::auth::{Auth, Scope, Shown};
+use super::body::{Content, Sent, body};
 use super::error::MAX_ERROR_BODY;
-use super::payload::Sent;
-use super::{Answer, Credentials, Payload, RequestError, Target};
+use super::{Answer, Credentials, RequestError, Target};
 
 /// After a body, a registry may take this long to put it in its place, for every MiB of it.
 const COMMIT_TIME_PER_MIB: Duration = Duration::from_millis(100);
+
+/// No page of a list is larger (bytes).
+const MAX_LIST: u64 = 32 << 20;
+
+/// A body takes no longer than so many times the time after which a silent registry is given up.
+const BODY_TIME: u32 = 5;
 
 /// A registry, and who we are to it.
 pub(crate) struct Registry {
@@ -53,6 +59,28 @@ impl Registry {
         Self { http, target, auth: Auth::new(credentials), stall, requests }
     }
 
+    /// The service that the registry wants tokens for, once it has asked for one.
+    pub(crate) async fn service(&self) -> Option<String> {
+        self.auth.service().await
+    }
+
+    /// From now on the password goes with each request, where there is one; after a refusal it is
+    /// shown once more when the time `lock` is over.
+    pub(crate) async fn prefer_password(&self, lock: Duration) {
+        self.auth.prefer_password(lock).await;
+    }
+
+    /// A request beside the registry's own endpoints, on the same host.
+    pub(crate) async fn request(
+        &self,
+        method: &Method,
+        url: &Url,
+        with: impl Fn(RequestBuilder) -> RequestBuilder,
+    ) -> Result<Response, RequestError> {
+        let request = || with(self.http.request(method.clone(), url.clone()));
+        self.send(&Scope::default(), request).await
+    }
+
     /// The address.
     pub(crate) fn target(&self) -> &Target {
         &self.target
@@ -77,48 +105,114 @@ impl Registry {
             let (target, account) = (self.target.to_string(), self.auth.account());
             return Err(RequestError::Credentials { target, account });
         }
-        self.expect(Method::GET, &url, response, StatusCode::OK).await.map(drop)
+        self.expect(Method::GET, &url, response, &[StatusCode::OK]).await.map(drop)
     }
 
-    /// The digest that a tag has, or `None` where there is no such tag.
-    pub(crate) async fn tag_digest(
+    /// The digest of the manifest that a tag or digest names, or `None` where there is none. Where
+    /// the answer to the short question does not tell it, the manifest itself is asked for.
+    pub(crate) async fn manifest_digest(
         &self,
         repository: &Repository,
-        tag: &Tag,
+        reference: &str,
         media_type: &MediaType,
     ) -> Result<Option<Digest>, RequestError> {
-        let url = self.url(repository, &format!("manifests/{tag}"));
+        let url = self.url(repository, &format!("manifests/{reference}"));
         let accept = accepted(media_type);
         let head = || self.http.head(url.clone()).header(ACCEPT, accept.as_str());
         let response = self.send(&push_to(repository), head).await?;
+        match (response.status(), content_digest(response.headers())) {
+            (StatusCode::NOT_FOUND, _) => Ok(None),
+            (StatusCode::OK, Some(digest)) => Ok(Some(digest)),
+            (StatusCode::OK | StatusCode::METHOD_NOT_ALLOWED, _) => {
+                self.manifest_hash(repository, reference, media_type).await
+            }
+            _ => Err(self.refused(Method::HEAD, &url, response).await),
+        }
+    }
+
+    /// The same, found out by reading the manifest.
+    pub(crate) async fn manifest_hash(
+        &self,
+        repository: &Repository,
+        reference: &str,
+        media_type: &MediaType,
+    ) -> Result<Option<Digest>, RequestError> {
+        let url = self.url(repository, &format!("manifests/{reference}"));
+        let accept = accepted(media_type);
+        let get = || self.http.get(url.clone()).header(ACCEPT, accept.as_str());
+        let response = self.send(&push_to(repository), get).await?;
         if response.status() == StatusCode::NOT_FOUND {
             return Ok(None);
         }
-        let response = self.expect(Method::HEAD, &url, response, StatusCode::OK).await?;
-        let digest = content_digest(response.headers());
-        digest.map(Some).ok_or_else(|| self.protocol("HEAD of a manifest without its digest"))
+        let response = self.expect(Method::GET, &url, response, &[StatusCode::OK]).await?;
+        let bytes = self.body(&url, response, MAX_MANIFEST).await?;
+        Ok(Some(Digest::of(&bytes)))
     }
 
     /// The tags of a repository; none where the repository does not exist.
     pub(crate) async fn tags(&self, repository: &Repository) -> Result<Vec<String>, RequestError> {
-        #[derive(Deserialize)]
-        struct Tags {
-            tags: Option<Vec<String>>,
+        let list = self.url(repository, "tags/list");
+        let names = self.names(list, "tags", &push_to(repository), usize::MAX).await?;
+        Ok(names.unwrap_or_default())
+    }
+
+    /// The repositories that have tags, where the registry tells, or `None` where they are more than
+    /// fit into so many answers.
+    pub(crate) async fn catalog(
+        &self,
+        answers: usize,
+    ) -> Result<Option<Vec<String>>, RequestError> {
+        let mut list = self.target.join("/v2/_catalog");
+        list.query_pairs_mut().append_pair("n", "1000");
+        match self.names(list, "repositories", &Scope::default(), answers).await {
+            Err(RequestError::TooMuch { .. }) => Ok(None),
+            names => names,
         }
-        let mut tags = Vec::new();
-        let mut next = Some(self.url(repository, "tags/list"));
-        while let Some(url) = next {
-            let response = self.send(&push_to(repository), || self.http.get(url.clone())).await?;
-            if response.status() == StatusCode::NOT_FOUND {
+    }
+
+    /// A list of names, page by page; `None` where there is no such list. A registry that repeats
+    /// itself is not followed.
+    async fn names(
+        &self,
+        list: Url,
+        field: &str,
+        scope: &Scope,
+        most_pages: usize,
+    ) -> Result<Option<Vec<String>>, RequestError> {
+        let mut names = Vec::new();
+        let mut seen = HashSet::new();
+        let mut next = Some(list);
+        for page in 0.. {
+            let Some(url) = next else { break };
+            if page >= most_pages {
+                return Err(self.too_much(&url));
+            }
+            let response = self.send(scope, || self.http.get(url.clone())).await?;
+            if page == 0 && response.status() == StatusCode::NOT_FOUND {
+                return Ok(None);
+            }
+            let response = self.expect(Method::GET, &url, response, &[StatusCode::OK]).await?;
+            next = next_page(&self.target, &url, response.headers());
+            let body = self.body(&url, response, MAX_LIST).await?;
+            let listed = serde_json::from_slice::<serde_json::Value>(&body).ok();
+            // Go's encoder writes an empty list as `null`.
+            let listed = listed
+                .filter(serde_json::Value::is_object)
+                .map(|mut object| object[field].take())
+                .and_then(|list| serde_json::from_value::<Option<Vec<String>>>(list).ok());
+            let listed = listed
+                .ok_or_else(|| self.protocol(&format!("{} with no list of {field}", url.path())))?;
+            let before = seen.len();
+            for name in listed.unwrap_or_default() {
+                if seen.insert(name.clone()) {
+                    names.push(name);
+                }
+            }
+            if seen.len() == before {
                 break;
             }
-            let response = self.expect(Method::GET, &url, response, StatusCode::OK).await?;
-            next = next_page(&self.target, &url, response.headers());
-            let page: Tags = serde_json::from_slice(&self.body(response).await?)
-                .map_err(|_| self.protocol("tags/list with no list of tags"))?;
-            tags.extend(page.tags.unwrap_or_default());
         }
-        Ok(tags)
+        Ok(Some(names))
     }
 
     /// Whether a repository has a blob.
@@ -132,7 +226,31 @@ impl Registry {
         if response.status() == StatusCode::NOT_FOUND {
             return Ok(false);
         }
-        self.expect(Method::HEAD, &url, response, StatusCode::OK).await.map(|_| true)
+        self.expect(Method::HEAD, &url, response, &[StatusCode::OK]).await.map(|_| true)
+    }
+
+    /// Whether a repository hands a blob out: not only the registry's memory is asked, which may
+    /// outlast the blob.
+    pub(crate) async fn serves_blob(
+        &self,
+        repository: &Repository,
+        digest: Digest,
+    ) -> Result<bool, RequestError> {
+        let url = self.url(repository, &format!("blobs/{digest}"));
+        // One byte is asked for; of a registry that sends all, no more is read than has come.
+        let get = || self.http.get(url.clone()).header(RANGE, "bytes=0-0");
+        let response = self.send(&push_to(repository), get).await?;
+        if response.status() == StatusCode::NOT_FOUND {
+            return Ok(false);
+        }
+        // An empty blob has no first byte; elsewhere other machines serve the bytes.
+        let good = [
+            StatusCode::OK,
+            StatusCode::PARTIAL_CONTENT,
+            StatusCode::RANGE_NOT_SATISFIABLE,
+            StatusCode::TEMPORARY_REDIRECT,
+        ];
+        self.expect(Method::GET, &url, response, &good).await.map(|_| true)
     }
 
     /// Opens an upload session, or mounts the blob from another repository.
@@ -154,15 +272,19 @@ impl Registry {
         if response.status() == StatusCode::CREATED {
             return Ok(Upload::Mounted);
         }
-        let response = self.expect(Method::POST, &url, response, StatusCode::ACCEPTED).await?;
-        let location = response.headers().get(LOCATION).and_then(|value| value.to_str().ok());
-        location
-            .and_then(|location| self.target.resolve(&url, location))
-            .map(Upload::Session)
-            .ok_or_else(|| self.protocol("the opening of an upload without a Location"))
+        let response = self.expect(Method::POST, &url, response, &[StatusCode::ACCEPTED]).await?;
+        self.session(&url, &response).map(Upload::Session)
     }
 
-    /// Gives an upload session back that was only opened to see whether it can be.
+    /// Where an upload goes on.
+    fn session(&self, request: &Url, response: &Response) -> Result<Url, RequestError> {
+        let location = response.headers().get(LOCATION).and_then(|value| value.to_str().ok());
+        location
+            .and_then(|location| self.target.resolve(request, location))
+            .ok_or_else(|| self.protocol("an upload without a Location"))
+    }
+
+    /// Gives an upload session back.
     pub(crate) async fn cancel_upload(
         &self,
         repository: &Repository,
@@ -170,7 +292,8 @@ impl Registry {
     ) -> Result<(), RequestError> {
         let delete = || self.http.delete(session.clone());
         let response = self.send(&push_to(repository), delete).await?;
-        self.expect(Method::DELETE, session, response, StatusCode::NO_CONTENT).await.map(drop)
+        let gone = [StatusCode::NO_CONTENT, StatusCode::NOT_FOUND, StatusCode::OK];
+        self.expect(Method::DELETE, session, response, &gone).await.map(drop)
     }
 
     /// Sends a blob into an upload session and closes it. The registry gets the time `pause` to
@@ -180,56 +303,86 @@ impl Registry {
         repository: &Repository,
         session: &Url,
         digest: Digest,
-        payload: &Payload,
+        content: &Arc<dyn Content>,
         pause: Duration,
         progress: &Arc<dyn Progress>,
     ) -> Result<(), RequestError> {
-        let mut url = session.clone();
-        url.query_pairs_mut().append_pair("digest", &digest.to_string());
+        let url = closing(session, digest);
         let scope = push_to(repository);
+        let send = Send { method: Method::PUT, url: &url, scope: &scope, content, pause, progress };
+        self.send_content(send, &[StatusCode::CREATED]).await.map(drop)
+    }
+
+    /// The same in two requests, for registries that want the bytes before the digest.
+    pub(crate) async fn finish_upload_in_two(
+        &self,
+        repository: &Repository,
+        session: &Url,
+        digest: Digest,
+        content: &Arc<dyn Content>,
+        progress: &Arc<dyn Progress>,
+    ) -> Result<(), RequestError> {
+        let scope = push_to(repository);
+        let pause = Duration::ZERO;
+        let send =
+            Send { method: Method::PATCH, url: session, scope: &scope, content, pause, progress };
+        let sent = self.send_content(send, &[StatusCode::ACCEPTED, StatusCode::NO_CONTENT]).await?;
+        let url = closing(&self.session(session, &sent)?, digest);
+        let put = || self.http.put(url.clone()).header(CONTENT_LENGTH, 0);
+        let closed = self.send(&scope, put).await;
+        let closed = match closed {
+            Ok(closed) => self.expect(Method::PUT, &url, closed, &[StatusCode::CREATED]).await,
+            Err(error) => Err(error),
+        };
+        if closed.is_err() {
+            progress.take_back_bytes(content.size());
+        }
+        closed.map(drop)
+    }
+
+    /// Sends bytes; after a 401 that can be answered, once more.
+    async fn send_content(
+        &self,
+        send: Send<'_>,
+        good: &[StatusCode],
+    ) -> Result<Response, RequestError> {
+        let Send { method, url, scope, content, pause, progress } = send;
+        let cannot_read = |error| RequestError::Content(Arc::new(error));
         let mut tries = 0;
         loop {
             tries += 1;
             let sent = Arc::new(Sent::default());
-            let body = payload
-                .body(&sent, progress, pause)
-                .await
-                .map_err(|error| RequestError::Bundle(Arc::new(error)))?;
-            let result = self.put_blob(&url, &scope, body, payload.size(), &sent).await;
+            let bytes = body(content, &sent, progress, pause).await.map_err(cannot_read)?;
+            let request = self
+                .http
+                .request(method.clone(), url.clone())
+                .header(CONTENT_TYPE, "application/octet-stream")
+                .header(CONTENT_LENGTH, content.size())
+                .body(bytes);
+            let result = self.watch_content(request, scope, content.size(), &sent).await;
             let result = match sent.take_failure() {
-                Some(error) => Err(RequestError::Bundle(Arc::new(error))),
+                Some(error) => Err(cannot_read(error)),
                 None => result,
             };
-            let stored =
-                matches!(&result, Ok((answer, _)) if answer.status() == StatusCode::CREATED);
+            let stored = matches!(&result, Ok((answer, _)) if good.contains(&answer.status()));
             if !stored {
                 progress.take_back_bytes(sent.bytes());
             }
             let (response, shown) = result?;
-            if tries == 1 && self.may_answer(&response, &scope, &shown).await {
+            if tries == 1 && self.may_answer(&response, scope, &shown).await {
                 continue;
             }
-            return self
-                .expect(Method::PUT, session, response, StatusCode::CREATED)
-                .await
-                .map(drop);
+            return self.expect(method, url, response, good).await;
         }
     }
 
-    async fn put_blob(
+    async fn watch_content(
         &self,
-        url: &Url,
+        request: RequestBuilder,
         scope: &Scope,
-        body: Body,
         size: u64,
         sent: &Sent,
     ) -> Result<(Response, Shown), RequestError> {
-        let request = self
-            .http
-            .put(url.clone())
-            .header(CONTENT_TYPE, "application/octet-stream")
-            .header(CONTENT_LENGTH, size)
-            .body(body);
         let (request, shown) = self.auth.authorize(&self.http, request, scope).await?;
         let mib = u32::try_from(size >> 20).unwrap_or(u32::MAX);
         let commit = COMMIT_TIME_PER_MIB.saturating_mul(mib);
@@ -239,25 +392,27 @@ impl Registry {
         Ok((response, shown))
     }
 
-    /// Stores a manifest under its digest or a tag.
+    /// Stores a manifest under its digest or a tag. Returns whether the registry says that it is
+    /// stored; one that only says that all is well has to be asked.
     pub(crate) async fn put_manifest(
         &self,
         repository: &Repository,
         reference: &str,
         media_type: &MediaType,
         bytes: Bytes,
-    ) -> Result<(), RequestError> {
+    ) -> Result<bool, RequestError> {
         let url = self.url(repository, &format!("manifests/{reference}"));
         let put = || {
             self.http.put(url.clone()).header(CONTENT_TYPE, media_type.as_str()).body(bytes.clone())
         };
         let response = self.send(&push_to(repository), put).await?;
-        let response = self.expect(Method::PUT, &url, response, StatusCode::CREATED).await?;
+        let good = [StatusCode::CREATED, StatusCode::OK, StatusCode::ACCEPTED];
+        let response = self.expect(Method::PUT, &url, response, &good).await?;
         match content_digest(response.headers()) {
             Some(stored) if stored != Digest::of(&bytes) => {
                 Err(self.protocol("the storing of a manifest with the digest of another"))
             }
-            _ => Ok(()),
+            _ => Ok(response.status() == StatusCode::CREATED),
         }
     }
 
@@ -321,38 +476,83 @@ impl Registry {
         }
     }
 
-    pub(super) async fn expect(
+    /// The answer, if its status is one of those that are good.
+    pub(crate) async fn expect(
         &self,
         method: Method,
         url: &Url,
         response: Response,
-        status: StatusCode,
+        good: &[StatusCode],
     ) -> Result<Response, RequestError> {
-        if response.status() == status {
-            return Ok(response);
+        match good.contains(&response.status()) {
+            true => Ok(response),
+            false => Err(self.refused(method, url, response).await),
         }
+    }
+
+    /// An answer that is an error.
+    async fn refused(&self, method: Method, url: &Url, response: Response) -> RequestError {
         let request = format!("{method} {}", url.path());
         let mut answer = answer(&request, response, self.stall).await;
         answer.clock_difference = self.auth.clock_difference();
         answer.anonymous = !self.auth.has_credentials();
-        Err(RequestError::Answer(Box::new(answer)))
+        RequestError::Answer(Box::new(answer))
     }
 
-    /// The whole body of an answer.
-    pub(super) async fn body(&self, response: Response) -> Result<Bytes, RequestError> {
-        let body = async {
-            response.bytes().await.map_err(|error| transport_error(&self.target.to_string(), error))
+    /// The whole body of an answer, which may have so many bytes. It has to go on all the time, and
+    /// to come to an end.
+    pub(crate) async fn body(
+        &self,
+        url: &Url,
+        mut response: Response,
+        most: u64,
+    ) -> Result<Bytes, RequestError> {
+        let target = || self.target.to_string();
+        let read = async {
+            let mut body = Vec::new();
+            while let Some(piece) =
+                response.chunk().await.map_err(|error| transport_error(&target(), error))?
+            {
+                body.extend_from_slice(&piece);
+                if body.len() as u64 > most {
+                    return Err(self.too_much(url));
+                }
+            }
+            Ok(body.into())
         };
-        self.watched(body, || 0, || self.stall).await
+        let limit = self.stall * BODY_TIME;
+        let stalled = || RequestError::Stalled { target: target(), seconds: limit.as_secs() };
+        tokio::time::timeout(limit, read).await.map_err(|_| stalled())?
+    }
+
+    fn too_much(&self, url: &Url) -> RequestError {
+        RequestError::TooMuch { target: self.target.to_string(), path: url.path().to_owned() }
     }
 
     fn url(&self, repository: &Repository, tail: &str) -> Url {
         self.target.join(&format!("/v2/{repository}/{tail}"))
     }
 
-    pub(super) fn protocol(&self, what: &str) -> RequestError {
+    pub(crate) fn protocol(&self, what: &str) -> RequestError {
         RequestError::Protocol { target: self.target.to_string(), what: what.to_owned() }
     }
+}
+
+/// A content on its way.
+struct Send<'a> {
+    method: Method,
+    url: &'a Url,
+    scope: &'a Scope,
+    content: &'a Arc<dyn Content>,
+    pause: Duration,
+    progress: &'a Arc<dyn Progress>,
+}
+
+/// The address that closes an upload session.
+fn closing(session: &Url, digest: Digest) -> Url {
+    let mut url = session.clone();
+    url.query_pairs_mut().append_pair("digest", &digest.to_string());
+    url
 }
 
 fn push_to(repository: &Repository) -> Scope {

@@ -5,10 +5,16 @@ use std::time::Duration;
 
 use reqwest::StatusCode;
 use serde::Deserialize;
-use tranship_common::bundle::ReadError;
+use tranship_common::Digest;
 
-/// No more of an error answer is read or shown (bytes).
+/// No more of an error answer is read (bytes).
 pub(super) const MAX_ERROR_BODY: usize = 64 << 10;
+
+/// No more errors of one answer are kept,
+const MAX_ERRORS: usize = 8;
+
+/// nor more characters of a code or a message.
+const MAX_WORDS: usize = 300;
 
 /// Why a request did not do what it should.
 #[derive(Debug, thiserror::Error)]
@@ -49,17 +55,17 @@ pub(crate) enum RequestError {
     /// An answer other than the one asked for. Retried if it can pass.
     #[error("{0}")]
     Answer(Box<Answer>),
-    /// Harbor's project holds all that it may. Not retried.
-    #[error("it holds {used} of at most {limit} bytes, and a blob of {size} bytes is to come")]
-    Full { used: i64, limit: i64, size: u64 },
     /// An answer that the specification does not allow. Not retried.
     #[error(
         "{target} answers {what}: this is not a registry as the OCI distribution specification has it"
     )]
     Protocol { target: String, what: String },
+    /// An answer longer than anything of its kind. Not retried.
+    #[error("{target} answers GET {path} with more than any registry has to say")]
+    TooMuch { target: String, path: String },
     /// Our own bytes are damaged or cannot be read. Not retried.
     #[error("{0}")]
-    Bundle(#[source] std::sync::Arc<ReadError>),
+    Content(#[source] std::sync::Arc<std::io::Error>),
 }
 
 /// What is at the bottom of a failed connection: libraries wrap it in words of their own.
@@ -121,73 +127,12 @@ struct EnvelopeError {
 }
 
 impl RequestError {
-    /// Whether the same request may succeed later.
-    pub(crate) fn can_pass(&self) -> bool {
-        match self {
-            Self::Connect { .. } | Self::Interrupted { .. } | Self::Stalled { .. } => true,
-            Self::Answer(answer) => answer.can_pass(),
-            Self::Certificate { .. }
-            | Self::NotTls { .. }
-            | Self::Credentials { .. }
-            | Self::Full { .. }
-            | Self::Protocol { .. }
-            | Self::Bundle(_) => false,
-        }
-    }
-
-    /// Whether the server, or what is behind it, is not there for the moment.
-    pub(crate) fn is_away(&self) -> bool {
-        let away = |answer: &Answer| answer.can_pass() && answer.status.is_server_error();
-        matches!(self, Self::Connect { .. } | Self::Stalled { .. } | Self::Interrupted { .. })
-            || (!self.is_internal() && self.answer().is_some_and(away))
-    }
-
-    /// Whether it may have been a refusal that did not get through while a body was being sent: to
-    /// a proxy, and so to us, that is a server that went away.
-    pub(crate) fn may_be_refusal(&self) -> bool {
-        let is_bad_gateway = |answer: &Answer| answer.status == StatusCode::BAD_GATEWAY;
-        matches!(self, Self::Interrupted { .. }) || self.answer().is_some_and(is_bad_gateway)
-    }
-
-    /// Whether nobody answers at all, or nobody who can be trusted.
-    pub(crate) fn is_unreachable(&self) -> bool {
-        matches!(self, Self::Connect { .. } | Self::Certificate { .. })
-    }
-
     /// The registry's answer, if there was one.
     pub(crate) fn answer(&self) -> Option<&Answer> {
         match self {
             Self::Answer(answer) => Some(answer),
             _ => None,
         }
-    }
-
-    /// Whether a project of Harbor is full.
-    pub(crate) fn is_over_quota(&self) -> bool {
-        matches!(self, Self::Full { .. }) || self.answer().is_some_and(Answer::is_over_quota)
-    }
-
-    /// Whether a mount was refused for what it mounts from.
-    pub(crate) fn is_refused_mount(&self) -> bool {
-        self.answer().is_some() && !self.can_pass() && !self.is_over_quota()
-    }
-
-    pub(crate) fn is_not_found(&self) -> bool {
-        self.answer().is_some_and(|answer| answer.status == StatusCode::NOT_FOUND)
-    }
-
-    /// Whether the server has too much to do, or is not there for the moment.
-    pub(crate) fn is_overload(&self) -> bool {
-        let overloaded = |answer: &Answer| {
-            answer.status == StatusCode::TOO_MANY_REQUESTS
-                || (answer.status.is_server_error() && answer.can_pass())
-        };
-        matches!(self, Self::Stalled { .. }) || self.answer().is_some_and(overloaded)
-    }
-
-    /// Whether the server says that it has failed, not that it is away or overloaded.
-    pub(crate) fn is_internal(&self) -> bool {
-        self.answer().is_some_and(|answer| answer.status == StatusCode::INTERNAL_SERVER_ERROR)
     }
 
     /// What went wrong and why, in one line.
@@ -217,9 +162,10 @@ impl Answer {
                     }
                     _ => String::new(),
                 };
-                (error.code, error.message + &detail)
+                (shortened(&error.code), shortened(&(error.message + &detail)))
             };
-            let mut errors: Vec<_> = envelope.errors.into_iter().map(words).collect();
+            let mut errors: Vec<_> =
+                envelope.errors.into_iter().take(MAX_ERRORS).map(words).collect();
             // Distribution fills up with errors that it has no words for.
             if errors.iter().any(|(code, _)| code != "UNKNOWN") {
                 errors.retain(|(code, _)| code != "UNKNOWN");
@@ -230,50 +176,33 @@ impl Answer {
         // Proxies answer with pages; their title says what there is to say.
         let title = text.split_once("<title>").and_then(|(_, rest)| rest.split_once("</title>"));
         let words = title.map_or(text.trim(), |(title, _)| title.trim());
-        let short: String = words.chars().take(200).collect();
+        let short = shortened(words);
         if short.is_empty() { Vec::new() } else { vec![(String::new(), short)] }
     }
 
+    /// Whether one of the errors has this code.
     pub(crate) fn has_code(&self, code: &str) -> bool {
         self.errors.iter().any(|(have, _)| have == code)
     }
 
-    /// Whether Harbor takes no changes at all for the time being.
-    pub(crate) fn is_read_only(&self) -> bool {
-        self.errors.iter().any(|(_, message)| message.contains("in read only mode"))
+    /// Whether one of the errors says this.
+    pub(crate) fn says(&self, words: &str) -> bool {
+        self.errors.iter().any(|(_, message)| message.contains(words))
     }
 
-    /// Whether the project does not exist; to Harbor that is as if it were forbidden.
-    pub(crate) fn is_project_missing(&self) -> bool {
-        let is_missing =
-            |message: &str| message.starts_with("project ") && message.contains(" not found");
-        self.errors.iter().any(|(_, message)| is_missing(message))
-    }
-
-    fn is_over_quota(&self) -> bool {
-        self.errors.iter().any(|(_, message)| message.contains("configured upper limit"))
-    }
-
-    /// Whether the registry denies the right to do it.
-    pub(crate) fn is_denied(&self) -> bool {
-        matches!(self.status, StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN)
-    }
-
-    /// Whether a later try may fare better: overload and server faults; an upload session that
-    /// was lost; bytes that were damaged on the way (ours were checked before).
-    fn can_pass(&self) -> bool {
-        let lost = ["BLOB_UPLOAD_UNKNOWN", "BLOB_UPLOAD_INVALID", "DIGEST_INVALID", "SIZE_INVALID"];
-        match self.status {
-            StatusCode::REQUEST_TIMEOUT | StatusCode::TOO_MANY_REQUESTS => true,
-            // Distribution says 500 when one of several findings in a manifest has no code.
-            _ if self.is_about_manifest() => false,
-            status if status.is_server_error() => status != StatusCode::NOT_IMPLEMENTED,
-            _ => lost.iter().any(|code| self.has_code(code)),
-        }
+    /// The digests that the errors of this code name.
+    pub(crate) fn digests(&self, code: &str) -> Vec<Digest> {
+        let messages = self.errors.iter().filter(|(have, _)| have == code);
+        let digest = |at: (usize, &str), message: &str| message.get(at.0..at.0 + 71)?.parse().ok();
+        messages
+            .flat_map(|(_, message)| {
+                message.match_indices("sha256:").filter_map(|at| digest(at, message))
+            })
+            .collect()
     }
 
     /// Whether the content of a manifest is what the registry objects to.
-    fn is_about_manifest(&self) -> bool {
+    pub(crate) fn is_about_manifest(&self) -> bool {
         self.has_code("MANIFEST_BLOB_UNKNOWN") || self.has_code("MANIFEST_INVALID")
     }
 
@@ -288,6 +217,9 @@ impl Answer {
                 "; a proxy in front of the registry limits the size of a request (nginx: set \
                  client_max_body_size to 0)"
             }
+            _ if self.says("no space left on device") => {
+                "; the registry's disk is full: make room there, then run the same command again"
+            }
             StatusCode::UNAUTHORIZED if self.anonymous => {
                 "; give credentials with --username and --password-stdin"
             }
@@ -296,6 +228,14 @@ impl Answer {
             }
             _ => "",
         }
+    }
+}
+
+/// The beginning of a text that somebody else has written.
+fn shortened(text: &str) -> String {
+    match text.char_indices().nth(MAX_WORDS) {
+        Some((end, _)) => format!("{}…", &text[..end]),
+        None => text.to_owned(),
     }
 }
 

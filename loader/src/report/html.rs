@@ -97,6 +97,7 @@ impl Report {
         let row = |image: &ImageReport| {
             let ImageReport { name, sources, digest, status, replaced, reason } = image;
             let replaced = replaced.map(|digest| format!("replaced {digest}"));
+            let reason = reason.as_deref().or(replaced.as_deref());
             let from = match sources.is_empty() {
                 true => String::new(),
                 false => {
@@ -108,7 +109,7 @@ impl Report {
                 "<tr><td>{}{from}</td><td class=\"{status}\">{status}</td><td><code>{digest}</code></td>\
                  <td>{}</td></tr>\n",
                 escaped(name),
-                escaped(reason.as_ref().or(replaced.as_ref()).map_or("", String::as_str)),
+                escaped(reason.unwrap_or_default()),
             )
         };
         images.into_iter().map(row).collect()

@@ -2,221 +2,233 @@
 
 use std::cell::Cell;
 use std::rc::Rc;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use reqwest::StatusCode;
 use tranship_common::Progress;
 
-use crate::registry::RequestError;
+use super::health::{Cause, Health};
+use super::stop::Stop;
+use super::throttle::Throttle;
+use crate::failure::{About, Failure, Kind};
+use crate::registry::{Registry, RequestError};
 
-/// So often an operation is tried that the server says it has failed at.
+/// So often an operation may fail for itself, while the target is well,
+const MAX_OWN: u32 = 10;
+
+/// and so often when the target says that it has failed: some inputs make it fail each time.
 const MAX_INTERNAL: u32 = 6;
 
 /// An operation that has failed so often is worth a word.
 const WORTH_A_WORD: u32 = 3;
 
-/// When to try again and when to give up.
-#[derive(Debug, Clone)]
-pub(crate) struct RetryPolicy {
+/// How long things are waited for.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Pauses {
     /// The pause after the first failure; it doubles with each further one.
-    pub(crate) first_pause: Duration,
+    pub(crate) first: Duration,
     /// No pause is longer, unless the registry asks for it.
-    pub(crate) longest_pause: Duration,
-    /// How often one operation is tried in all.
-    pub(crate) tries: u32,
-    /// After this time since the first failure an operation is not tried again.
-    pub(crate) patience: Duration,
+    pub(crate) longest: Duration,
+    /// So long the target may be away, and so long an operation waits in all.
+    pub(crate) max_wait: Duration,
     /// After a failure that may have been a refusal, the target gets this time to say so before
     /// the bytes of an upload begin again.
     pub(crate) hesitation: Duration,
-    /// What all operations know of the target's being away.
-    pub(crate) outage: Rc<Outage>,
 }
 
-/// The time that the target is away, noticed by whichever operation, and said once for all.
-#[derive(Debug, Default)]
-pub(crate) struct Outage(Cell<Option<Instant>>);
-
-impl Outage {
-    /// An operation finds nobody there.
-    fn noticed(&self, error: &RequestError, patience: Duration, progress: &dyn Progress) {
-        if self.0.get().is_none() {
-            self.0.set(Some(Instant::now()));
-            let (words, seconds) = (error.in_words(), patience.as_secs());
-            progress.say(&format!("{words}; waiting up to {seconds} s for it to come back"));
-        }
-    }
-
-    /// An operation has gone well.
-    pub(crate) fn over(&self, progress: &dyn Progress) {
-        if let Some(begun) = self.0.take() {
-            progress.say(&format!("it is back after {:.0} s", begun.elapsed().as_secs_f32()));
-        }
-    }
-}
-
-impl Default for RetryPolicy {
+impl Default for Pauses {
     fn default() -> Self {
         Self {
-            first_pause: Duration::from_millis(500),
-            longest_pause: Duration::from_secs(30),
-            tries: 40,
-            patience: Duration::from_secs(300),
+            first: Duration::from_millis(500),
+            longest: Duration::from_secs(30),
+            max_wait: Duration::from_secs(300),
             hesitation: Duration::from_secs(2),
-            outage: Rc::default(),
         }
     }
+}
+
+/// When to try again and when to give up.
+pub(crate) struct Patience {
+    pub(crate) pauses: Pauses,
+    pub(crate) throttle: Throttle,
+    pub(crate) stop: Stop,
+    pub(crate) progress: Arc<dyn Progress>,
+    registry: Rc<Registry>,
+    health: Health,
+    /// The target is Harbor.
+    is_harbor: Cell<bool>,
+    operations: Cell<u64>,
 }
 
 /// The retries of one operation.
-#[derive(Debug)]
-pub(crate) struct Attempts {
-    policy: RetryPolicy,
+pub(crate) struct Retries<'a> {
+    patience: &'a Patience,
+    about: About<'a>,
+    operation: u64,
+    /// When the attempt under way has begun.
+    begun: Instant,
+    /// Failures, and those that were the operation's own.
     failures: u32,
-    first_failure: Option<Instant>,
+    own: u32,
+    /// What the pauses took. The time of attempts is not counted: bytes may have moved.
+    waited: Duration,
 }
 
-impl RetryPolicy {
+impl Patience {
+    /// Patience with a registry that has not been asked for anything yet.
+    pub(crate) fn new(
+        registry: &Rc<Registry>,
+        pauses: Pauses,
+        jobs: usize,
+        progress: Arc<dyn Progress>,
+        stop: Stop,
+    ) -> Self {
+        let health = Health::new(
+            Rc::clone(registry),
+            Arc::clone(&progress),
+            stop.clone(),
+            pauses.max_wait,
+            [pauses.first, pauses.longest],
+        );
+        Self {
+            pauses,
+            throttle: Throttle::new(jobs),
+            stop,
+            progress,
+            registry: Rc::clone(registry),
+            health,
+            is_harbor: Cell::new(false),
+            operations: Cell::new(0),
+        }
+    }
+
+    /// From now on answers are understood as Harbor's.
+    pub(crate) fn use_as_harbor(&self) {
+        self.is_harbor.set(true);
+    }
+
     /// Begins to count for one operation.
-    pub(crate) fn begin(&self) -> Attempts {
-        Attempts { policy: self.clone(), failures: 0, first_failure: None }
+    pub(crate) fn begin<'a>(&'a self, about: About<'a>) -> Retries<'a> {
+        let operation = self.operations.get();
+        self.operations.set(operation + 1);
+        let waited = Duration::ZERO;
+        let begun = Instant::now();
+        Retries { patience: self, about, operation, begun, failures: 0, own: 0, waited }
     }
 
-    /// Whether an error leaves no hope for any other request: while some of them fare well, the
-    /// failure of one is its own.
-    pub(crate) fn is_lost(&self, error: &RequestError) -> bool {
-        error.is_unreachable() || error.is_away() && self.outage.0.get().is_some()
+    /// An operation has gone well.
+    pub(crate) fn went_well(&self) {
+        self.health.went_well();
+        self.throttle.went_well();
     }
 
-    /// Repeats a request as long as it may pass.
-    pub(crate) async fn insist<T>(
+    /// What an error means for what it was about.
+    pub(crate) fn failure(&self, error: &RequestError, about: About<'_>) -> Failure {
+        Failure::of(error, about, self.is_harbor.get(), &self.registry.account())
+    }
+
+    /// Puts a question again for as long as it may be answered. The user's wish to stop ends it at
+    /// once: nothing is lost with it.
+    pub(crate) async fn ask<T>(
         &self,
-        progress: &dyn Progress,
-        request: impl AsyncFn() -> Result<T, RequestError>,
-    ) -> Result<T, RequestError> {
-        let mut attempts = self.begin();
-        loop {
-            match request().await {
-                Ok(done) => {
-                    self.outage.over(progress);
-                    return Ok(done);
+        about: About<'_>,
+        question: impl AsyncFn() -> Result<T, RequestError>,
+    ) -> Result<T, Failure> {
+        let asking = async {
+            let mut retries = self.begin(about);
+            loop {
+                match question().await {
+                    Ok(answer) => {
+                        self.health.went_well();
+                        return Ok(answer);
+                    }
+                    Err(error) => retries.after(&error).await?,
                 }
-                Err(error) => attempts.pause_after(error, progress).await?,
             }
+        };
+        tokio::select! {
+            answer = asking => answer,
+            () = self.stop.wanted() => Err(Failure::stopped()),
         }
     }
 }
 
-impl Attempts {
+impl Retries<'_> {
     /// Whether nothing has failed yet.
     pub(crate) fn is_first(&self) -> bool {
         self.failures == 0
     }
 
-    /// Waits until it is time to try again after this error, or returns the error for good.
-    pub(crate) async fn pause_after(
-        &mut self,
-        error: RequestError,
-        progress: &dyn Progress,
-    ) -> Result<(), RequestError> {
-        let Some(pause) = self.next_pause(&error, Instant::now(), fastrand::f64()) else {
-            return Err(error);
-        };
-        let seconds = pause.as_secs_f32();
-        if self.failures < WORTH_A_WORD {
-            tracing::info!("{}; trying again in {seconds:.1} s", error.in_words());
-        } else if error.is_away() {
-            self.policy.outage.noticed(&error, self.policy.patience, progress);
-        } else {
-            progress.say(&format!("{}; trying again in {seconds:.1} s", error.in_words()));
+    /// Waits until it is time to try again after this error.
+    ///
+    /// # Errors
+    /// When it is not tried again.
+    pub(crate) async fn after(&mut self, error: &RequestError) -> Result<(), Failure> {
+        let Self { patience, about, .. } = *self;
+        let kind = Kind::of(error);
+        if kind.is_overload() {
+            patience.throttle.overloaded();
         }
-        tokio::time::sleep(pause).await;
+        let cause = match kind {
+            Kind::Away | Kind::Internal => {
+                patience.health.cause(self.operation, self.begun, error).await?
+            }
+            // Somebody else's wrong passwords lock an account that has been let in before.
+            Kind::Denied if patience.is_harbor.get() && is_unauthorized(error) => {
+                match patience.health.cause(self.operation, self.begun, error).await? {
+                    Cause::Asked => return Err(patience.failure(error, about)),
+                    Cause::Target => Cause::Target,
+                }
+            }
+            Kind::Overloaded => Cause::Target,
+            Kind::Lost => Cause::Asked,
+            _ => return Err(patience.failure(error, about)),
+        };
+        let Some(pause) = self.pause(error, &kind, cause, fastrand::f64()) else {
+            return Err(patience.failure(error, about));
+        };
+        let (words, seconds) = (error.in_words(), pause.as_secs_f32());
+        if self.own == WORTH_A_WORD {
+            patience.progress.say(&format!("{words}; trying again in {seconds:.1} s"));
+        } else {
+            tracing::info!("{words}; trying again in {seconds:.1} s");
+        }
+        tokio::select! {
+            () = tokio::time::sleep(pause) => {}
+            () = patience.stop.wanted() => return Err(Failure::stopped()),
+        }
+        self.begun = Instant::now();
         Ok(())
     }
 
     /// The pause before the next try; `chance` is between 0 and 1. The registry's word counts more
     /// than our own rule, and a random part keeps many workers from knocking at once.
-    fn next_pause(&mut self, error: &RequestError, now: Instant, chance: f64) -> Option<Duration> {
-        let first = *self.first_failure.get_or_insert(now);
+    fn pause(
+        &mut self,
+        error: &RequestError,
+        kind: &Kind,
+        cause: Cause,
+        chance: f64,
+    ) -> Option<Duration> {
+        let pauses = self.patience.pauses;
         self.failures += 1;
-        // Some inputs make a server fail each time.
-        let tries = if error.is_internal() { MAX_INTERNAL } else { self.policy.tries };
-        let given_up = self.failures >= tries || now - first >= self.policy.patience;
-        if !error.can_pass() || given_up {
+        self.own += u32::from(cause == Cause::Asked);
+        let most = if *kind == Kind::Internal { MAX_INTERNAL } else { MAX_OWN };
+        let left = pauses.max_wait.checked_sub(self.waited).filter(|left| !left.is_zero())?;
+        if self.own >= most {
             return None;
         }
-        let doubled = self.policy.first_pause.saturating_mul(1 << (self.failures - 1).min(16));
-        let jittered = doubled.min(self.policy.longest_pause).mul_f64(0.5 + chance / 2.0);
-        // The last try comes when patience ends, not later.
-        let left = self.policy.patience - (now - first);
-        let jittered = jittered.min(left);
+        let doubled = pauses.first.saturating_mul(1 << (self.failures - 1).min(16));
+        let jittered = doubled.min(pauses.longest).mul_f64(0.5 + chance / 2.0);
         let asked = error.answer().and_then(|answer| answer.retry_after).unwrap_or_default();
-        Some(jittered.max(asked.min(left)))
+        // The last try comes when patience ends, not later.
+        let pause = jittered.max(asked).min(left);
+        self.waited += pause;
+        Some(pause)
     }
 }
 
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::registry::Answer;
-    use reqwest::StatusCode;
-
-    fn error(status: StatusCode, retry_after: Option<u64>) -> RequestError {
-        RequestError::Answer(Box::new(Answer {
-            request: "PUT /v2/a".into(),
-            status,
-            errors: Vec::new(),
-            retry_after: retry_after.map(Duration::from_secs),
-            location: None,
-            clock_difference: 0,
-            anonymous: false,
-        }))
-    }
-
-    fn policy() -> RetryPolicy {
-        RetryPolicy {
-            first_pause: Duration::from_secs(1),
-            longest_pause: Duration::from_secs(4),
-            tries: 5,
-            patience: Duration::from_secs(100),
-            hesitation: Duration::ZERO,
-            outage: Rc::default(),
-        }
-    }
-
-    #[test]
-    fn pauses_double_up_to_a_limit_and_then_end() {
-        let mut attempts = policy().begin();
-        let now = Instant::now();
-        let unavailable = error(StatusCode::SERVICE_UNAVAILABLE, None);
-        let mut pause = || attempts.next_pause(&unavailable, now, 1.0).map(|pause| pause.as_secs());
-        assert_eq!(
-            [pause(), pause(), pause(), pause(), pause()],
-            [Some(1), Some(2), Some(4), Some(4), None]
-        );
-    }
-
-    #[test]
-    fn time_ends_them_too() {
-        let mut attempts = policy().begin();
-        let now = Instant::now();
-        let unavailable = error(StatusCode::BAD_GATEWAY, None);
-        assert!(attempts.next_pause(&unavailable, now, 0.0).is_some());
-        assert!(attempts.next_pause(&unavailable, now + Duration::from_secs(100), 0.0).is_none());
-    }
-
-    #[test]
-    fn the_registry_may_ask_for_longer() {
-        let mut attempts = policy().begin();
-        let busy = error(StatusCode::TOO_MANY_REQUESTS, Some(7));
-        assert_eq!(attempts.next_pause(&busy, Instant::now(), 0.0), Some(Duration::from_secs(7)));
-    }
-
-    #[test]
-    fn what_cannot_pass_is_not_repeated() {
-        for status in [StatusCode::UNAUTHORIZED, StatusCode::FORBIDDEN, StatusCode::BAD_REQUEST] {
-            assert!(
-                policy().begin().next_pause(&error(status, None), Instant::now(), 0.0).is_none()
-            );
-        }
-    }
+fn is_unauthorized(error: &RequestError) -> bool {
+    error.answer().is_some_and(|answer| answer.status == StatusCode::UNAUTHORIZED)
 }

@@ -1,20 +1,20 @@
 //! Harbor's own API, beside the registry's on the same host ("Harbor API", version 2.0): only what a
 //! load needs of it.
 
-use std::collections::BTreeMap;
-use std::time::Duration;
+use std::collections::{BTreeMap, HashSet};
+use std::rc::Rc;
 
 use reqwest::header::CONTENT_TYPE;
 use reqwest::{Method, Response, StatusCode};
 use serde::{Deserialize, Serialize};
-use tranship_common::{Digest, Repository, Tag};
+use tranship_common::{Digest, Tag};
 use url::Url;
 
-use super::auth::Scope;
-use super::{Registry, RequestError};
+use crate::plan::mapping::TargetRepository;
+use crate::registry::{Registry, RequestError};
 
-/// The service that Harbor's token endpoint gives tokens for: that is how it is known.
-const SERVICE: &str = "harbor-registry";
+/// No answer is longer (bytes).
+const MAX_ANSWER: u64 = 32 << 20;
 
 /// Entries of a list in one answer; Harbor takes no larger number.
 const PAGE: usize = 100;
@@ -35,6 +35,34 @@ pub(crate) struct Quota {
     pub(crate) used: i64,
     /// `None` without a limit.
     pub(crate) limit: Option<i64>,
+}
+
+impl Quota {
+    /// Bytes that are left.
+    pub(crate) fn free(&self) -> u64 {
+        self.limit
+            .map_or(u64::MAX, |limit| u64::try_from(limit.saturating_sub(self.used)).unwrap_or(0))
+    }
+}
+
+/// What new projects may hold unless they are given another limit.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum DefaultQuota {
+    /// There are no quotas.
+    Off,
+    Unlimited,
+    /// Bytes.
+    Limited(i64),
+}
+
+impl DefaultQuota {
+    /// Bytes, where there is a limit.
+    pub(crate) fn limit(self) -> Option<i64> {
+        match self {
+            Self::Limited(limit) => Some(limit),
+            Self::Off | Self::Unlimited => None,
+        }
+    }
 }
 
 /// A project to be made.
@@ -86,24 +114,22 @@ impl Artifact {
     }
 }
 
-impl Registry {
-    /// Whether the registry, which was pinged, is Harbor's.
-    pub(crate) async fn is_harbor(&self) -> bool {
-        self.auth.service().await.as_deref() == Some(SERVICE)
-    }
+/// Harbor, asked by the account of a registry's client.
+pub(crate) struct Harbor {
+    pub(crate) registry: Rc<Registry>,
+    /// What it says of itself.
+    pub(crate) info: SystemInfo,
+}
 
-    /// From now on speaks to it as Harbor likes best. `lock` is how long Harbor locks a user name
-    /// after a wrong password.
-    pub(crate) async fn use_as_harbor(&self, lock: Duration) {
-        self.auth.prefer_password(lock).await;
-    }
+/// What the Harbor behind a registry says of itself.
+pub(crate) async fn system_info(registry: &Rc<Registry>) -> Result<SystemInfo, RequestError> {
+    let harbor = Harbor { registry: Rc::clone(registry), info: SystemInfo::default() };
+    let url = harbor.url("systeminfo");
+    let response = harbor.get(&url).await?;
+    harbor.json(&url, response).await
+}
 
-    pub(crate) async fn system_info(&self) -> Result<SystemInfo, RequestError> {
-        let url = self.api_url("systeminfo");
-        let response = self.get(&url).await?;
-        self.json(&url, response).await
-    }
-
+impl Harbor {
     /// Whether the account is a system administrator; `None` for robots, which are not told.
     pub(crate) async fn is_administrator(&self) -> Result<Option<bool>, RequestError> {
         #[derive(Deserialize)]
@@ -111,7 +137,7 @@ impl Registry {
             #[serde(default)]
             sysadmin_flag: bool,
         }
-        let url = self.api_url("users/current");
+        let url = self.url("users/current");
         let response = self.get(&url).await?;
         if response.status() == StatusCode::PRECONDITION_FAILED {
             return Ok(None);
@@ -120,14 +146,33 @@ impl Registry {
         Ok(Some(user.sysadmin_flag))
     }
 
+    /// Whether a project exists.
     pub(crate) async fn has_project(&self, name: &str) -> Result<bool, RequestError> {
-        let mut url = self.api_url("projects");
+        let mut url = self.url("projects");
         url.query_pairs_mut().append_pair("project_name", name);
-        let response = self.send(&Scope::default(), || self.http.head(url.clone())).await?;
-        if response.status() == StatusCode::NOT_FOUND {
-            return Ok(false);
+        let response = self.registry.request(&Method::HEAD, &url, |request| request).await?;
+        match response.status() {
+            StatusCode::NOT_FOUND => Ok(false),
+            StatusCode::OK => Ok(true),
+            // Harbor does not take the secrets of OIDC accounts for this question.
+            StatusCode::UNAUTHORIZED => self.lists_project(name).await,
+            _ => {
+                let good = [StatusCode::OK];
+                self.registry.expect(Method::HEAD, &url, response, &good).await.map(|_| true)
+            }
         }
-        self.expect(Method::HEAD, &url, response, StatusCode::OK).await.map(|_| true)
+    }
+
+    /// Whether a project is among those that the account is shown.
+    async fn lists_project(&self, name: &str) -> Result<bool, RequestError> {
+        #[derive(Deserialize)]
+        struct Project {
+            name: String,
+        }
+        let mut url = self.url("projects");
+        url.query_pairs_mut().append_pair("name", name);
+        let projects: Vec<Project> = self.pages(&url, usize::MAX).await?.unwrap_or_default();
+        Ok(projects.iter().any(|project| project.name == name))
     }
 
     /// Makes a project. One that exists, made by somebody else meanwhile perhaps, is as good.
@@ -150,16 +195,15 @@ impl Registry {
         let public = if options.public { "true" } else { "false" };
         let storage_limit = options.storage_limit;
         let body = Body { project_name: name, metadata: Metadata { public }, storage_limit };
-        let url = self.api_url("projects");
-        let post = || self.http.post(url.clone()).json(&body);
-        let response = self.send(&Scope::default(), post).await?;
-        if response.status() == StatusCode::CONFLICT {
-            return Ok(());
-        }
-        self.expect(Method::POST, &url, response, StatusCode::CREATED).await.map(drop)
+        let url = self.url("projects");
+        let post = |request: reqwest::RequestBuilder| request.json(&body);
+        let response = self.registry.request(&Method::POST, &url, post).await?;
+        let good = [StatusCode::CREATED, StatusCode::CONFLICT];
+        self.registry.expect(Method::POST, &url, response, &good).await.map(drop)
     }
 
-    /// The quota of a project, or `None` where quotas are off.
+    /// The quota of a project, or `None` where Harbor tells of none: quotas are off, or the account
+    /// is not shown that of a public project.
     pub(crate) async fn quota(&self, project: &str) -> Result<Option<Quota>, RequestError> {
         #[derive(Deserialize)]
         struct Summary {
@@ -175,7 +219,7 @@ impl Registry {
             #[serde(default)]
             storage: i64,
         }
-        let url = self.api_url(&format!("projects/{project}/summary"));
+        let url = self.url(&format!("projects/{project}/summary"));
         let response = self.get(&url).await?;
         let summary: Summary = self.json(&url, response).await?;
         Ok(summary.quota.map(|quota| Quota {
@@ -184,9 +228,8 @@ impl Registry {
         }))
     }
 
-    /// The limit in bytes that new projects get unless they are given another; `None` where there is
-    /// none, or quotas are off.
-    pub(crate) async fn default_quota(&self) -> Result<Option<i64>, RequestError> {
+    /// What new projects may hold unless they are given another limit.
+    pub(crate) async fn default_quota(&self) -> Result<DefaultQuota, RequestError> {
         #[derive(Deserialize)]
         struct Configuration {
             quota_per_project_enable: Setting<bool>,
@@ -196,21 +239,40 @@ impl Registry {
         struct Setting<T> {
             value: T,
         }
-        let url = self.api_url("configurations");
+        let url = self.url("configurations");
         let response = self.get(&url).await?;
         let configuration: Configuration = self.json(&url, response).await?;
         let limit = configuration.storage_per_project.value;
-        Ok((configuration.quota_per_project_enable.value && limit >= 0).then_some(limit))
+        Ok(match configuration.quota_per_project_enable.value {
+            false => DefaultQuota::Off,
+            true if limit < 0 => DefaultQuota::Unlimited,
+            true => DefaultQuota::Limited(limit),
+        })
     }
 
     /// All artifacts that Harbor lists in a repository. Accessories, as signatures, are not listed.
     pub(crate) async fn artifacts(
         &self,
-        repository: &Repository,
+        repository: &TargetRepository,
     ) -> Result<Vec<Artifact>, RequestError> {
         let mut url = self.artifacts_url(repository, "");
         url.query_pairs_mut().append_pair("with_tag", "true");
-        self.pages(&url).await
+        Ok(self.pages(&url, usize::MAX).await?.unwrap_or_default())
+    }
+
+    /// The whole names of a project's repositories, or `None` where they take more answers than this.
+    pub(crate) async fn repositories(
+        &self,
+        project: &str,
+        answers: usize,
+    ) -> Result<Option<Vec<String>>, RequestError> {
+        #[derive(Deserialize)]
+        struct Listed {
+            name: String,
+        }
+        let url = self.url(&format!("projects/{project}/repositories"));
+        let listed: Option<Vec<Listed>> = self.pages(&url, answers).await?;
+        Ok(listed.map(|listed| listed.into_iter().map(|repository| repository.name).collect()))
     }
 
     /// The rules of a project for tags that never change.
@@ -218,13 +280,14 @@ impl Registry {
         &self,
         project: &str,
     ) -> Result<Vec<ImmutableRule>, RequestError> {
-        self.pages(&self.api_url(&format!("projects/{project}/immutabletagrules"))).await
+        let url = self.url(&format!("projects/{project}/immutabletagrules"));
+        Ok(self.pages(&url, usize::MAX).await?.unwrap_or_default())
     }
 
     /// The digest of the artifact that has this tag, accessories included.
     pub(crate) async fn artifact(
         &self,
-        repository: &Repository,
+        repository: &TargetRepository,
         tag: &Tag,
     ) -> Result<Option<Digest>, RequestError> {
         let url = self.artifacts_url(repository, &format!("/{tag}"));
@@ -236,43 +299,53 @@ impl Registry {
         Ok(Some(artifact.digest))
     }
 
-    fn artifacts_url(&self, repository: &Repository, tail: &str) -> Url {
-        let (project, name) = repository.as_str().split_once('/').unwrap_or_default();
+    fn artifacts_url(&self, repository: &TargetRepository, tail: &str) -> Url {
         // A name of several components is encoded twice; the address does it once.
-        let name = name.replace('/', "%252F");
-        self.api_url(&format!("projects/{project}/repositories/{name}/artifacts{tail}"))
+        let (project, path) = (repository.project(), repository.path().replace('/', "%252F"));
+        self.url(&format!("projects/{project}/repositories/{path}/artifacts{tail}"))
     }
 
-    fn api_url(&self, path: &str) -> Url {
-        self.target.join(&format!("/api/v2.0/{path}"))
+    fn url(&self, path: &str) -> Url {
+        self.registry.target().join(&format!("/api/v2.0/{path}"))
     }
 
     /// A project named `7` is otherwise taken for the one with this number.
     async fn get(&self, url: &Url) -> Result<Response, RequestError> {
-        let get = || self.http.get(url.clone()).header("X-Is-Resource-Name", "true");
-        self.send(&Scope::default(), get).await
+        let named = |request: reqwest::RequestBuilder| request.header("X-Is-Resource-Name", "true");
+        self.registry.request(&Method::GET, url, named).await
     }
 
-    /// A whole list, page by page.
+    /// A whole list, page by page, or `None` where it takes more answers than this. A page that
+    /// repeats the one before ends it.
     async fn pages<T: for<'de> Deserialize<'de>>(
         &self,
         list: &Url,
-    ) -> Result<Vec<T>, RequestError> {
+        answers: usize,
+    ) -> Result<Option<Vec<T>>, RequestError> {
         let mut all = Vec::new();
+        let mut seen = HashSet::new();
         for page in 1.. {
+            if page > answers {
+                return Ok(None);
+            }
             let mut url = list.clone();
             url.query_pairs_mut()
                 .append_pair("page_size", &PAGE.to_string())
                 .append_pair("page", &page.to_string());
             let response = self.get(&url).await?;
-            let mut listed: Vec<T> = self.json(&url, response).await?;
-            let is_last = listed.len() < PAGE;
-            all.append(&mut listed);
+            let listed: Vec<serde_json::Value> = self.json(&url, response).await?;
+            let count = listed.len();
+            let news: Vec<_> =
+                listed.into_iter().filter(|entry| seen.insert(entry.to_string())).collect();
+            let is_last = count < PAGE || news.is_empty();
+            for entry in news {
+                all.push(serde_json::from_value(entry).map_err(|_| self.strange(&url))?);
+            }
             if is_last {
                 break;
             }
         }
-        Ok(all)
+        Ok(Some(all))
     }
 
     async fn json<T: for<'de> Deserialize<'de>>(
@@ -280,16 +353,20 @@ impl Registry {
         url: &Url,
         response: Response,
     ) -> Result<T, RequestError> {
-        let response = self.expect(Method::GET, url, response, StatusCode::OK).await?;
+        let response = self.registry.expect(Method::GET, url, response, &[StatusCode::OK]).await?;
         let is_json = response
             .headers()
             .get(CONTENT_TYPE)
             .and_then(|value| value.to_str().ok())
             .is_some_and(|value| value.starts_with("application/json"));
-        let body = self.body(response).await?;
+        let body = self.registry.body(url, response, MAX_ANSWER).await?;
         match serde_json::from_slice(&body) {
             Ok(value) if is_json => Ok(value),
-            _ => Err(self.protocol(&format!("{} with something other than JSON", url.path()))),
+            _ => Err(self.strange(url)),
         }
+    }
+
+    fn strange(&self, url: &Url) -> RequestError {
+        self.registry.protocol(&format!("{} with something other than Harbor's JSON", url.path()))
     }
 }

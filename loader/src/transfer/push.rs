@@ -1,0 +1,100 @@
+//! Stores the manifests of an image, and its tag.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use tranship_common::bundle::{BlobId, Contents, ManifestEntry};
+
+use super::Transfer;
+use crate::failure::{About, Failure, Kind};
+use crate::plan::mapping::TargetRepository;
+use crate::plan::work::Work;
+use crate::registry::{RequestError, whole};
+
+impl Transfer<'_> {
+    /// Stores an image's manifests, children first, and the last one under the tag. Tells how many
+    /// there were.
+    pub(super) fn push(
+        &self,
+        work: &Work,
+        image: usize,
+    ) -> impl Future<Output = (u64, Result<(), Failure>)> + use<'_> {
+        let contents = Arc::clone(work.contents());
+        let repository = Arc::clone(work.repository(image));
+        let tag = work.images()[image].surveyed.image.tag.to_string();
+        let parts = work.manifests_to_push(image);
+        async move {
+            let manifests = parts.len() as u64;
+            (manifests, self.push_all(&contents, &repository, &tag, &parts).await)
+        }
+    }
+
+    async fn push_all(
+        &self,
+        contents: &Contents,
+        repository: &TargetRepository,
+        tag: &str,
+        parts: &[BlobId],
+    ) -> Result<(), Failure> {
+        for (position, part) in parts.iter().enumerate() {
+            let Some(entry) = contents.manifest_by_id(*part) else { continue };
+            let bytes = self.manifest(*part, entry).await?;
+            let digest = entry.digest.to_string();
+            let reference = if position + 1 == parts.len() { tag } else { digest.as_str() };
+            self.put(repository, reference, entry, &bytes).await?;
+        }
+        Ok(())
+    }
+
+    /// The bytes of a manifest, which is what the catalog says of it.
+    async fn manifest(&self, id: BlobId, entry: &ManifestEntry) -> Result<Bytes, Failure> {
+        let of_manifest =
+            |text: &str| Failure::of_bytes(&format!("manifest {}: {text}", entry.digest));
+        let content = self.source.blob(id).await?;
+        let bytes = whole(&content)
+            .await
+            .map_err(|error| of_manifest(&RequestError::Content(Arc::new(error)).in_words()))?;
+        entry.check(bytes.to_vec()).map_err(|error| of_manifest(&error.to_string()))?;
+        Ok(bytes)
+    }
+
+    async fn put(
+        &self,
+        repository: &TargetRepository,
+        reference: &str,
+        entry: &ManifestEntry,
+        bytes: &Bytes,
+    ) -> Result<(), Failure> {
+        let (name, media_type) = (repository.name(), &entry.media_type);
+        let mut retries = self.patience.begin(About::Repository(repository));
+        loop {
+            let put = self.registry.put_manifest(name, reference, media_type, bytes.clone()).await;
+            let is_stored = async || {
+                let there = self.registry.manifest_digest(name, reference, media_type).await;
+                there.map(|there| there == Some(entry.digest))
+            };
+            let error = match put {
+                Ok(true) => return Ok(()),
+                // Taken, but perhaps not yet stored.
+                Ok(false) => match is_stored().await {
+                    Ok(true) => return Ok(()),
+                    Ok(false) => {
+                        return Err(Failure::refused(format!(
+                            "{repository}:{reference}: the registry takes the manifest, but does \
+                             not show it"
+                        )));
+                    }
+                    Err(error) => error,
+                },
+                // The answer to a push that did arrive may have been lost, and a rule now keeps the
+                // tag as it is.
+                Err(error) if Kind::of(&error) == Kind::Forbidden => match is_stored().await {
+                    Ok(true) => return Ok(()),
+                    _ => error,
+                },
+                Err(error) => error,
+            };
+            retries.after(&error).await?;
+        }
+    }
+}
