@@ -1,12 +1,18 @@
 //! The double of Harbor answers as a running Harbor was seen to answer.
 
 use e2e::Harbor;
-use e2e::content::descriptor;
+use e2e::content::{OCI_CONFIG, descriptor};
 use e2e::harbor::{Account, Kind, Project};
 use e2e::http::{Ask, Reply};
 use tranship_common::Digest;
+use tranship_common::kinds::OCI_MANIFEST;
 
+mod access; // accounts, tokens, what each is shown
+mod images; // names, tags, policies, versions
 mod quota; // what is counted, and what never becomes free again
+
+/// Asks without an account.
+const NOBODY: &str = "";
 
 /// Somebody who asks a double.
 struct Client<'a> {
@@ -16,6 +22,9 @@ struct Client<'a> {
 
 impl Client<'_> {
     fn ask(&self, method: &str, target: &str) -> Ask {
+        if self.name == NOBODY {
+            return Ask::new(&self.harbor.url(), method, target);
+        }
         let password = if self.name == "admin" { "Harbor12345" } else { "secret" };
         Ask::new(&self.harbor.url(), method, target).by(self.name, password)
     }
@@ -43,21 +52,57 @@ impl Client<'_> {
         self.send("POST", &target).status
     }
 
-    /// Pushes an image with this config and no layers; returns its size.
+    /// Pushes the manifest of an image with this config; returns its size.
     fn push(&self, repository: &str, tag: &str, config: &[u8]) -> u64 {
-        let kind = "application/vnd.oci.image.manifest.v1+json";
-        let manifest = serde_json::json!({
-            "schemaVersion": 2,
-            "mediaType": kind,
-            "config": descriptor("application/vnd.example", Digest::of(config), config.len()),
-            "layers": [],
-        });
-        let body = manifest.to_string();
-        let put = self.ask("PUT", &format!("/v2/{repository}/manifests/{tag}"));
-        let put = put.with("Content-Type", kind).body(body.as_bytes()).send();
+        let body = image(config);
+        let put = self.put_manifest(repository, tag, &body);
         assert_eq!(put.status, 201, "{put:?}");
         body.len() as u64
     }
+
+    fn put_manifest(&self, repository: &str, tag: &str, body: &str) -> Reply {
+        let put = self.ask("PUT", &format!("/v2/{repository}/manifests/{tag}"));
+        put.with("Content-Type", OCI_MANIFEST).body(body.as_bytes()).send()
+    }
+
+    /// Uploads a config and pushes an image with it; returns the image's digest.
+    fn push_image(&self, repository: &str, tag: &str, config: &[u8]) -> Digest {
+        self.upload(repository, config);
+        self.push(repository, tag, config);
+        Digest::of(image(config).as_bytes())
+    }
+
+    fn head_manifest(&self, repository: &str, reference: &str) -> Reply {
+        let head = self.ask("HEAD", &format!("/v2/{repository}/manifests/{reference}"));
+        head.with("Accept", OCI_MANIFEST).send()
+    }
+
+    fn get_manifest(&self, repository: &str, reference: &str) -> Reply {
+        let get = self.ask("GET", &format!("/v2/{repository}/manifests/{reference}"));
+        get.with("Accept", OCI_MANIFEST).send()
+    }
+
+    fn post_json(&self, target: &str, body: &str) -> Reply {
+        let post = self.ask("POST", target).with("Content-Type", "application/json");
+        post.body(body.as_bytes()).send()
+    }
+}
+
+/// The manifest of an image with this config and no layers.
+fn image(config: &[u8]) -> String {
+    let manifest = serde_json::json!({
+        "schemaVersion": 2,
+        "mediaType": OCI_MANIFEST,
+        "config": descriptor(OCI_CONFIG, Digest::of(config), config.len()),
+        "layers": [],
+    });
+    manifest.to_string()
+}
+
+/// The names in a list.
+fn names(list: &serde_json::Value) -> Vec<&str> {
+    let all = list.as_array().map_or(&[][..], Vec::as_slice);
+    all.iter().filter_map(|item| item["name"].as_str().or(item.as_str())).collect()
 }
 
 /// A double with the projects `team` and `other`, and an account of each kind with the password
@@ -67,7 +112,10 @@ fn double() -> Harbor {
     let mut state = harbor.state();
     for (name, kind) in [
         ("developer", Kind::User(vec!["team".into()])),
+        ("outsider", Kind::OidcUser(vec!["team".into()])),
         ("robot$system", Kind::SystemRobot),
+        ("robot$reading", Kind::ReadingRobot),
+        ("robot$tagging", Kind::TaggingRobot),
         ("robot$team+push", Kind::ProjectRobot("team".into())),
     ] {
         state.accounts.insert(name.to_owned(), Account::new("secret", kind));

@@ -14,6 +14,7 @@ use tokio::task::JoinHandle;
 use crate::tls::Certificates;
 
 mod busy;
+mod query;
 mod serve;
 mod wire;
 

@@ -1,4 +1,4 @@
-//! A double of Harbor 2.9: a front before a real docker-registry that adds what Harbor adds, and
+//! A double of Harbor 2.9 (and, where it is told so, of later ones): a front before a real docker-registry that adds what Harbor adds, and
 //! answers as a running Harbor was seen to answer.
 //!
 //! It knows accounts and their rights, tokens, projects with quotas and immutable tags, read-only
@@ -9,7 +9,7 @@ use std::collections::{BTreeMap, HashMap};
 use std::path::PathBuf;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard};
 use std::thread;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use tranship_common::Digest;
 
@@ -19,12 +19,20 @@ use crate::tls::Certificates;
 
 mod accounts;
 mod api;
+mod database;
 mod images;
+mod immutable;
+mod names;
+mod policy;
 mod project;
+mod projects;
 mod quota;
+mod tokens;
 
 pub use accounts::{Account, Kind};
-pub use project::{Immutable, Project};
+pub use immutable::Immutable;
+pub use policy::Policy;
+pub use project::Project;
 
 /// nginx refuses longer header lines (bytes).
 const HEADER_LIMIT: usize = 8 << 10;
@@ -36,8 +44,15 @@ pub struct State {
     pub projects: BTreeMap<String, Project>,
     /// By name.
     pub accounts: BTreeMap<String, Account>,
+    /// The version that it plays, as 2.9.5; up to 2.15.
+    pub version: String,
     /// What it calls itself, whatever address is used.
     pub external_url: String,
+    /// It names its own address as that of the token endpoint too, as Harbor does, and not the one
+    /// that the request came to.
+    pub realm_is_external: bool,
+    /// So many of the next requests find its database away; `usize::MAX` until it is back.
+    pub database_away: usize,
     /// Takes no changes.
     pub read_only: bool,
     /// Only administrators make projects.
@@ -54,14 +69,19 @@ pub struct State {
     pub lock: Duration,
     /// So long a token is good for.
     pub token_lifetime: Duration,
+    /// So much older than its project a token may be, from version 2.15 on.
+    pub token_leeway: Duration,
     /// Pushes that found somebody else pushing into their project.
     pub waits: usize,
     /// Where the backend has its files.
     storage: PathBuf,
-    /// Until when a user name is locked after a wrong password.
-    locked: HashMap<String, Instant>,
+    /// Names of users that are locked after wrong passwords.
+    locked: HashMap<String, accounts::Lock>,
     wrong_passwords: usize,
-    tokens: HashMap<String, accounts::Token>,
+    tokens: HashMap<String, tokens::Token>,
+    /// References that manifests were pushed under, by the number of the request, where the registry
+    /// was told another.
+    pushed_as: HashMap<u64, String>,
     /// Sizes of everything that was ever pushed, into whichever project.
     sizes: HashMap<String, u64>,
     /// Bytes that upload sessions have taken piece by piece.
@@ -172,7 +192,10 @@ impl State {
         Self {
             projects: [("library".to_owned(), Project::public())].into(),
             accounts: [("admin".to_owned(), admin)].into(),
+            version: "2.9.5".to_owned(),
             external_url: format!("{scheme}://harbor.internal"),
+            realm_is_external: false,
+            database_away: 0,
             read_only: false,
             admin_only: false,
             quotas_off: false,
@@ -181,24 +204,31 @@ impl State {
             push_time: Duration::ZERO,
             lock: Duration::from_millis(1500),
             token_lifetime: Duration::from_secs(1800),
+            token_leeway: Duration::from_secs(60),
             waits: 0,
             storage,
             locked: HashMap::new(),
             wrong_passwords: 0,
             tokens: HashMap::new(),
+            pushed_as: HashMap::new(),
             sizes: HashMap::new(),
             accepted: HashMap::new(),
         }
     }
 
     /// What becomes of a request.
-    fn verdict(&mut self, request: &Request) -> Verdict {
+    fn verdict(&mut self, request: &mut Request) -> Verdict {
         let is_too_long =
             |(name, value): (&hyper::header::HeaderName, &hyper::header::HeaderValue)| {
                 name.as_str().len() + value.len() > HEADER_LIMIT
             };
         if request.headers.iter().any(is_too_long) {
             return Verdict::page(400, "Request Header Or Cookie Too Large");
+        }
+        if self.database_away > 0 {
+            self.database_away -= usize::from(self.database_away != usize::MAX);
+            let refusal = Verdict::error(500, "UNKNOWN", "internal server error");
+            return self.in_mid_body(request, refusal);
         }
         let writes = !matches!(request.method.as_str(), "GET" | "HEAD");
         if writes && request.header("cookie").is_some_and(|cookie| cookie.contains("sid=")) {
@@ -209,16 +239,12 @@ impl State {
         } else if request.target.starts_with("/api/") {
             self.api(request).with_header("set-cookie", "sid=0123456789; Path=/; HttpOnly")
         } else {
-            self.refusal(request, writes).unwrap_or(Verdict::Forward)
+            let refusal = self.refusal(request, writes);
+            let refusal = refusal.or_else(|| self.find_manifest(request));
+            self.keep_tag(request);
+            refusal.unwrap_or(Verdict::Forward)
         }
     }
-}
-
-/// The value of a query parameter, decoded as far as digests and names need it.
-fn parameter(target: &str, name: &str) -> Option<String> {
-    let query = target.split_once('?')?.1;
-    let value = query.split('&').find_map(|pair| pair.strip_prefix(name)?.strip_prefix('='))?;
-    Some(value.replace("%3A", ":").replace("%2F", "/"))
 }
 
 fn digest_of(bytes: &[u8]) -> String {
@@ -254,7 +280,7 @@ impl Judge for Double {
 
 impl Double {
     /// What becomes of a request, once its turn to push has come.
-    fn judged(&self, request: &Request) -> Verdict {
+    fn judged(&self, request: &mut Request) -> Verdict {
         let mut state = self.state.lock().expect("no panic while it was held");
         if let Some(trouble) = (self.trouble)(request, &mut state) {
             return trouble;
@@ -267,6 +293,7 @@ impl Double {
             thread::sleep(lock);
             return verdict;
         }
+        let request = &*request;
         let Some(project) = pushed_project(request).filter(|_| verdict == Verdict::Forward) else {
             return verdict;
         };

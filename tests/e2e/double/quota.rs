@@ -147,9 +147,8 @@ fn sessions_stay_with_those_who_may_not_delete() {
     let kinds = Kind::User(vec![]);
     harbor.state().accounts.insert("maker".into(), Account::new("secret", kinds));
     let maker = Client { harbor: &harbor, name: "maker" };
-    let body = br#"{"project_name": "own"}"#;
-    let made = maker.ask("POST", "/api/v2.0/projects").with("Content-Type", "application/json");
-    assert_eq!(made.body(body).send().status, 201);
+    let made = maker.post_json("/api/v2.0/projects", r#"{"project_name": "own"}"#);
+    assert_eq!(made.status, 201);
     let mut left = 0;
     for (name, repository, status) in [
         ("admin", "team/a", 204),

@@ -1,17 +1,13 @@
-//! Accounts, passwords, tokens and rights, with Harbor's peculiarities.
+//! Accounts, passwords and rights, with Harbor's peculiarities.
 
 use std::time::{Duration, Instant};
 
 use base64::Engine;
 use base64::prelude::BASE64_STANDARD;
-use serde_json::json;
 
-use super::images::Subject;
-use super::{State, parameter};
+use super::tokens::Token;
+use super::{Project, State};
 use crate::front::{Request, Verdict};
-
-/// A token grows by so much for each repository that it names (bytes).
-const TOKEN_SCOPE: usize = 100;
 
 /// What an account is.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -21,10 +17,15 @@ pub enum Kind {
     /// A user with the role of a developer in these projects; in those that it makes itself it is
     /// an administrator.
     User(Vec<String>),
+    /// The same with an account of another house (OIDC), whose password is a secret for the command
+    /// line: it is good for pushes and pulls and for a few calls of the API.
+    OidcUser(Vec<String>),
     /// A robot that may push into all projects.
     SystemRobot,
     /// The same, that may also read projects, their artifacts and their rules.
     ReadingRobot,
+    /// The same, that may also give tags to artifacts.
+    TaggingRobot,
     /// A robot with the system permission to create projects, which costs it all others.
     CreatingRobot,
     /// A robot that may push into one project.
@@ -34,17 +35,52 @@ pub enum Kind {
 impl Kind {
     /// Whether it is a robot.
     pub(super) fn is_robot(&self) -> bool {
-        !matches!(self, Self::Administrator | Self::User(_))
+        !matches!(self, Self::Administrator | Self::User(_) | Self::OidcUser(_))
     }
 
-    /// Whether it is shown what is in projects.
+    /// Whether it is shown what is in a project that is not public.
     pub(super) fn may_look_at(&self, project: &str) -> bool {
         match self {
-            Self::Administrator | Self::ReadingRobot => true,
-            Self::User(projects) => projects.iter().any(|named| named == project),
+            Self::Administrator | Self::ReadingRobot | Self::TaggingRobot => true,
+            Self::User(projects) | Self::OidcUser(projects) => is_among(projects, project),
             Self::SystemRobot | Self::CreatingRobot | Self::ProjectRobot(_) => false,
         }
     }
+
+    /// Whether a project is in its list of projects.
+    pub(super) fn is_listed(&self, name: &str, project: &Project) -> bool {
+        match self {
+            Self::User(projects) | Self::OidcUser(projects) => {
+                project.public || is_among(projects, name)
+            }
+            Self::ProjectRobot(own) => project.public || own == name,
+            _ => true,
+        }
+    }
+
+    /// Whether it may give an artifact another tag.
+    pub(super) fn may_tag_in(&self, project: &str) -> bool {
+        match self {
+            Self::Administrator | Self::TaggingRobot => true,
+            Self::User(projects) => is_among(projects, project),
+            _ => false,
+        }
+    }
+
+    fn may_push_to(&self, project: &str) -> bool {
+        match self {
+            Self::Administrator | Self::SystemRobot | Self::ReadingRobot | Self::TaggingRobot => {
+                true
+            }
+            Self::User(projects) | Self::OidcUser(projects) => is_among(projects, project),
+            Self::ProjectRobot(own) => own == project,
+            Self::CreatingRobot => false,
+        }
+    }
+}
+
+fn is_among(projects: &[String], name: &str) -> bool {
+    projects.iter().any(|project| project == name)
 }
 
 /// Somebody who can log in.
@@ -63,14 +99,6 @@ impl Account {
     }
 }
 
-/// A token that was given out; its rights are those of the moment.
-#[derive(Debug, Clone)]
-pub(super) struct Token {
-    account: Option<(String, Kind)>,
-    repositories: Vec<String>,
-    expires: Instant,
-}
-
 /// Who a request comes from.
 #[derive(Debug, Clone)]
 pub(super) enum Login {
@@ -80,55 +108,64 @@ pub(super) enum Login {
 }
 
 impl Login {
-    pub(super) fn is_anonymous(&self) -> bool {
-        matches!(self, Self::Anonymous)
-    }
-
     /// Whether it may push to a repository, or pull from it.
     pub(super) fn may(&self, repository: &str, push: bool, state: &State) -> bool {
-        let kind = match self {
-            Self::Anonymous => None,
-            Self::Account { kind, .. } => Some(kind),
-            Self::Token(token) => {
-                if !token.repositories.iter().any(|named| named == repository) {
-                    return false;
-                }
-                token.account.as_ref().map(|(_, kind)| kind)
-            }
-        };
         let project = repository.split('/').next().unwrap_or_default();
-        let is_public = state.projects.get(project).is_some_and(|project| project.public);
-        match kind {
-            _ if !push && is_public => true,
-            None | Some(Kind::CreatingRobot) => false,
-            Some(Kind::Administrator | Kind::SystemRobot | Kind::ReadingRobot) => true,
-            Some(Kind::User(projects)) => projects.iter().any(|named| named == project),
-            Some(Kind::ProjectRobot(named)) => named == project,
+        if let Self::Token(token) = self
+            && !(token.names(repository) && state.knew(project, token))
+        {
+            return false;
         }
+        let is_public = state.projects.get(project).is_some_and(|project| project.public);
+        (is_public && !push) || self.account().is_some_and(|(_, kind)| kind.may_push_to(project))
     }
 
     /// Whether it may delete in a project, upload sessions too. A developer may not.
     pub(super) fn may_delete(&self, project: &str, state: &State) -> bool {
-        let (name, kind) = match self {
-            Self::Anonymous => return false,
-            Self::Account { name, kind } => (name, kind),
-            Self::Token(Token { account: Some((name, kind)), .. }) => (name, kind),
-            Self::Token(_) => return false,
-        };
-        let maker = state.projects.get(project).and_then(|project| project.maker.as_ref());
-        *kind == Kind::Administrator || maker == Some(name)
+        let maker = state.projects.get(project).and_then(|project| project.maker.as_deref());
+        self.account()
+            .is_some_and(|(name, kind)| *kind == Kind::Administrator || maker == Some(name))
+    }
+
+    fn account(&self) -> Option<(&str, &Kind)> {
+        match self {
+            Self::Anonymous => None,
+            Self::Account { name, kind } => Some((name, kind)),
+            Self::Token(token) => token.account.as_ref().map(|(name, kind)| (name.as_str(), kind)),
+        }
     }
 }
 
+/// What keeps somebody from logging in, although the password is right.
+#[derive(Debug)]
+pub(super) enum Lock {
+    Until(Instant),
+    /// For so many tries.
+    Tries(usize),
+}
+
 impl State {
-    /// All tokens that were given out are too old.
-    pub fn expire_tokens(&mut self) {
-        self.tokens.clear();
+    /// Somebody has tried a wrong password for this user: right ones are refused for so long.
+    /// Robots are not affected.
+    pub fn lock_user(&mut self, name: &str, time: Duration) {
+        self.locked.insert(name.to_owned(), Lock::Until(Instant::now() + time));
     }
 
-    /// Somebody has tried a wrong password for this user.
-    pub fn lock_user(&mut self, name: &str, time: Duration) {
-        self.locked.insert(name.to_owned(), Instant::now() + time);
+    /// Somebody goes on trying wrong passwords for this user, during so many right ones.
+    pub fn lock_user_for_tries(&mut self, name: &str, tries: usize) {
+        self.locked.insert(name.to_owned(), Lock::Tries(tries));
+    }
+
+    fn is_locked(&mut self, name: &str) -> bool {
+        match self.locked.get_mut(name) {
+            Some(Lock::Until(time)) => *time > Instant::now(),
+            Some(Lock::Tries(left)) => {
+                let is_locked = *left > 0;
+                *left = left.saturating_sub(1);
+                is_locked
+            }
+            None => false,
+        }
     }
 
     /// Who sent a request, or the refusal of a wrong password. A token that is not known, or too
@@ -140,22 +177,23 @@ impl State {
         };
         let Some(header) = request.header("authorization") else { return Ok(Login::Anonymous) };
         if let Some(token) = header.strip_prefix("Bearer ") {
-            if request.target.starts_with("/api/") {
-                return Err(refused());
-            }
-            let token = self.tokens.get(token).filter(|token| token.expires > Instant::now());
-            return Ok(token.cloned().map_or(Login::Anonymous, Login::Token));
+            let is_api = request.target.starts_with("/api/");
+            return Ok(self
+                .token_of(token)
+                .filter(|_| !is_api)
+                .map_or(Login::Anonymous, Login::Token));
         }
         let decoded =
             header.strip_prefix("Basic ").and_then(|text| BASE64_STANDARD.decode(text).ok());
         let text = String::from_utf8(decoded.unwrap_or_default()).unwrap_or_default();
         let Some((name, password)) = text.split_once(':') else { return Err(refused()) };
-        let is_robot = name.starts_with("robot$");
-        let now = Instant::now();
-        if !is_robot && self.locked.get(name).is_some_and(|until| *until > now) {
+        if !name.starts_with("robot$") && self.is_locked(name) {
             return Err(refused());
         }
         match self.accounts.get(name) {
+            Some(Account { kind: Kind::OidcUser(_), .. }) if !takes_secret(request) => {
+                Ok(Login::Anonymous)
+            }
             Some(account) if account.password == password => {
                 Ok(Login::Account { name: name.to_owned(), kind: account.kind.clone() })
             }
@@ -166,63 +204,19 @@ impl State {
             }
         }
     }
+}
 
-    /// Asks for credentials. Once something was refused, always for Basic.
-    pub(super) fn challenge(&self, request: &Request, subject: Option<&Subject<'_>>) -> Verdict {
-        let asked = match (request.header("authorization"), subject) {
-            (Some(_), _) => "Basic realm=\"harbor\"".to_owned(),
-            (None, subject) => {
-                let scope = subject.map_or(String::new(), |subject| {
-                    let from = parameter(&request.target, "from")
-                        .map_or(String::new(), |from| format!(" repository:{from}:pull"));
-                    format!(",scope=\"repository:{}:pull,push{from}\"", subject.repository)
-                });
-                let here = request.header("host").map(|host| {
-                    let scheme = self.external_url.split("://").next().unwrap_or("http");
-                    format!("{scheme}://{host}")
-                });
-                let here = here.unwrap_or_else(|| self.external_url.clone());
-                format!("Bearer realm=\"{here}/service/token\",service=\"harbor-registry\"{scope}")
-            }
-        };
-        Verdict::error(401, "UNAUTHORIZED", "unauthorized: unauthorized")
-            .with_header("www-authenticate", &asked)
-            .with_header("docker-distribution-api-version", "registry/2.0")
-    }
-
-    /// The token endpoint: a wrong password is told only where no repository is asked for.
-    pub(super) fn token(&mut self, request: &Request) -> Verdict {
-        if request.method != "GET" {
-            return Verdict::text(405, "text/plain", "Method Not Allowed".into());
+/// Whether Harbor looks at the secret of an OIDC account: in its API for a few calls only.
+fn takes_secret(request: &Request) -> bool {
+    let path = request.target.split('?').next().unwrap_or_default().trim_end_matches('/');
+    let Some(path) = path.strip_prefix("/api/v2.0/") else { return true };
+    match request.method.as_str() {
+        "POST" => path == "projects",
+        "GET" => {
+            matches!(path, "projects" | "systeminfo" | "labels")
+                || path.ends_with("/repositories")
+                || path.ends_with("/artifacts")
         }
-        let service = parameter(&request.target, "service").unwrap_or_default();
-        if service != "harbor-registry" {
-            return Verdict::text(
-                400,
-                "text/plain",
-                format!("Unable to handle service: {service}"),
-            );
-        }
-        let decoded = request.target.replace("%3A", ":").replace("%2F", "/");
-        let repositories: Vec<String> = decoded
-            .split("scope=repository:")
-            .skip(1)
-            .filter_map(|scope| Some(scope.split(':').next()?.to_owned()))
-            .collect();
-        let account = match self.login(request) {
-            Ok(Login::Account { name, kind }) => Some((name, kind)),
-            Err(refusal) if repositories.is_empty() => return refusal,
-            _ => None,
-        };
-        // A project that does not exist yet gives no rights, not later either.
-        let exists = |name: &String| {
-            name.split('/').next().is_some_and(|project| self.projects.contains_key(project))
-        };
-        let repositories: Vec<String> = repositories.into_iter().filter(exists).collect();
-        let value = format!("{:0<1$}", request.number, 300 + TOKEN_SCOPE * repositories.len());
-        let expires = Instant::now() + self.token_lifetime;
-        self.tokens.insert(value.clone(), Token { account, repositories, expires });
-        let seconds = self.token_lifetime.as_secs();
-        Verdict::json(200, &json!({"token": value, "access_token": "", "expires_in": seconds}))
+        _ => false,
     }
 }

@@ -5,16 +5,14 @@ use std::fs;
 use hyper::HeaderMap;
 use hyper::header::{HeaderValue, LOCATION};
 use serde_json::{Value, json};
-use tranship_common::Repository;
 
-use super::{State, digest_of, parameter};
+use super::accounts::{Kind, Login};
+use super::names::{illegal, no_project, no_repository};
+use super::{State, digest_of};
 use crate::front::{Answer, Request, Verdict};
 
 /// A body of this size (bytes) is still on its way when Harbor has made up its mind.
 const LONG_BODY: u64 = 64 << 10;
-
-/// The longest name of a repository that the backend's file system takes.
-const LONGEST_NAME: usize = 245;
 
 /// What a request to the registry's API is about.
 pub(super) struct Subject<'a> {
@@ -42,10 +40,13 @@ impl<'a> Subject<'a> {
             ("/referrers/", Endpoint::Referrers),
             ("/tags/", Endpoint::Tags),
         ];
-        let (repository, reference, kind) = kinds.into_iter().find_map(|(word, kind)| {
-            let (repository, reference) = path.split_once(word)?;
+        // The last of these words ends the name, whose parts may be such words themselves.
+        let found = kinds.into_iter().filter_map(|(word, kind)| {
+            let (repository, reference) = path.rsplit_once(word)?;
             Some((repository, reference, kind))
-        })?;
+        });
+        let (repository, reference, kind) =
+            found.max_by_key(|(repository, _, _)| repository.len())?;
         let project = repository.split('/').next()?;
         Some(Self { repository, project, kind, reference })
     }
@@ -55,11 +56,7 @@ impl State {
     /// Why Harbor does not pass a request on to its registry, if it does not.
     pub(super) fn refusal(&mut self, request: &Request, writes: bool) -> Option<Verdict> {
         let Some(subject) = Subject::of(&request.target) else {
-            // The ping.
-            return match self.login(request) {
-                Ok(login) => login.is_anonymous().then(|| self.challenge(request, None)),
-                Err(refusal) => Some(refusal),
-            };
+            return self.ping_or_catalog(request);
         };
         if let Some(refusal) = illegal(subject.repository, request) {
             return Some(refusal);
@@ -85,7 +82,7 @@ impl State {
         if is_asked_who || !may {
             return Some(self.challenge(request, Some(&subject)));
         }
-        if let Some(from) = parameter(&request.target, "from") {
+        if let Some(from) = request.parameter("from") {
             let Some((project, _)) = from.split_once('/') else {
                 return Some(no_repository(&from));
             };
@@ -97,29 +94,62 @@ impl State {
                 return Some(Verdict::error(401, "UNAUTHORIZED", &words));
             }
         }
-        if subject.kind == Endpoint::Referrers {
-            return Some(self.referrers(&subject));
+        match subject.kind {
+            Endpoint::Referrers => return Some(self.referrers(&subject)),
+            Endpoint::Tags => return Some(self.tags(request, &subject)),
+            Endpoint::Manifest | Endpoint::Blob => {}
         }
         // The head of a blob is asked of Harbor's own books first.
         let is_head = request.method == "HEAD" && subject.kind == Endpoint::Blob;
         if is_head && !self.sizes.contains_key(subject.reference) {
             return Some(Verdict::status(404));
         }
-        self.manifest_refusal(request, &subject).or_else(|| self.over_quota(request, &subject))
+        self.push_refusal(request, &subject).or_else(|| self.over_quota(request, &subject))
     }
 
-    fn manifest_refusal(&self, request: &Request, subject: &Subject<'_>) -> Option<Verdict> {
-        if !(request.method == "PUT" && subject.kind == Endpoint::Manifest) {
+    fn ping_or_catalog(&mut self, request: &Request) -> Option<Verdict> {
+        let login = match self.login(request) {
+            Ok(login) => login,
+            Err(refusal) => return Some(refusal),
+        };
+        let is_catalog = request.target.starts_with("/v2/_catalog");
+        match login {
+            Login::Anonymous => Some(self.challenge(request, None)),
+            Login::Account { kind: Kind::Administrator, .. } if is_catalog => {
+                Some(self.catalog(request))
+            }
+            // Tokens are of no use there.
+            _ if is_catalog => Some(Verdict::error(
+                401,
+                "UNAUTHORIZED",
+                "unauthorized to list catalog: unauthorized to list catalog",
+            )),
+            _ => None,
+        }
+    }
+
+    fn push_refusal(&self, request: &Request, subject: &Subject<'_>) -> Option<Verdict> {
+        let project = &self.projects[subject.project];
+        let puts_manifest = request.method == "PUT" && subject.kind == Endpoint::Manifest;
+        if let Some(status) = project.proxy_cache
+            && (puts_manifest || request.method == "POST")
+        {
+            let code = if status == 405 { "METHOD_NOT_ALLOWED" } else { "DENIED" };
+            let words = format!("can not push artifact to a proxy project: {}", subject.project);
+            return Some(Verdict::error(status, code, &words));
+        }
+        if !puts_manifest {
             return None;
         }
         if !self.config_is_json(&request.body) {
             return Some(Verdict::error(500, "UNKNOWN", "internal server error"));
         }
-        let project = &self.projects[subject.project];
         if project.is_immutable(subject.repository, subject.reference) {
-            let name = format!("{}:{}", subject.repository, subject.reference);
-            let words =
-                format!("Failed to process request due to '{name}' configured as immutable.");
+            let (_, name) = subject.repository.split_once('/').unwrap_or_default();
+            let words = format!(
+                "Failed to process request due to '{name}:{}' configured as immutable.",
+                subject.reference
+            );
             return Some(Verdict::error(412, "PRECONDITION", &words));
         }
         None
@@ -142,6 +172,7 @@ impl State {
     /// into the books.
     pub(super) fn answered(&mut self, request: &Request, answer: &mut Answer) {
         rename_location(&mut answer.headers, &self.external_url);
+        let tag = self.pushed_as.remove(&request.number);
         let Some(subject) = Subject::of(&request.target) else { return };
         self.enter(request, &subject, answer);
         if answer.status != 201 || subject.kind != Endpoint::Manifest {
@@ -149,8 +180,11 @@ impl State {
         }
         let Some(project) = self.projects.get_mut(subject.project) else { return };
         let manifest = serde_json::from_slice(&request.body).unwrap_or_default();
-        let digest = digest_of(&request.body);
-        if project.store(subject.repository, subject.reference, &digest, &manifest) {
+        // Of schema 1 it is not that of the body.
+        let named = answer.headers.get("docker-content-digest").and_then(|name| name.to_str().ok());
+        let digest = named.map_or_else(|| digest_of(&request.body), str::to_owned);
+        let reference = tag.as_deref().unwrap_or(subject.reference);
+        if project.store(subject.repository, reference, &digest, &manifest) {
             let of = manifest["subject"]["digest"].as_str().unwrap_or_default();
             let value = HeaderValue::from_str(of).expect("a digest");
             answer.headers.insert("oci-subject", value);
@@ -163,9 +197,7 @@ impl State {
         let listed: Vec<Value> = found.iter().map(|digest| json!({"digest": digest})).collect();
         Verdict::json(200, &json!({"schemaVersion": 2, "manifests": listed}))
     }
-}
 
-impl State {
     /// A refusal of a body that is still on its way becomes a bad gateway.
     pub(super) fn in_mid_body(&self, request: &Request, refusal: Verdict) -> Verdict {
         let passes_through = request.body.is_empty();
@@ -188,33 +220,7 @@ fn rename_location(headers: &mut HeaderMap, external_url: &str) {
     }
 }
 
-/// Names that Harbor's router or its backend cannot take.
-fn illegal(repository: &str, request: &Request) -> Option<Verdict> {
-    if repository.len() > 255 {
-        return Some(Verdict::error(500, "UNKNOWN", "unknown error"));
-    }
-    if repository.len() > LONGEST_NAME {
-        return Some(Verdict::text(500, "application/json", "{}".into()));
-    }
-    if repository.parse::<Repository>().is_ok() {
-        return None;
-    }
-    let words = format!("un-recognized request: {} {}", request.method, request.target);
-    Some(Verdict::error(401, "UNAUTHORIZED", &words).with_header("www-authenticate", ""))
-}
-
 pub(super) fn read_only() -> Verdict {
     let words = "The system is in read only mode. Any modification is prohibited.";
     Verdict::error(403, "DENIED", words)
-}
-
-fn no_repository(name: &str) -> Verdict {
-    let words = format!("bad request: invalid repository name: {name}");
-    Verdict::error(400, "BAD_REQUEST", &words)
-}
-
-/// Whoever asks: a project that does not exist looks like one that is forbidden.
-fn no_project(name: &str) -> Verdict {
-    let words = format!("project {name} not found: project {name} not found");
-    Verdict::error(401, "UNAUTHORIZED", &words).with_header("www-authenticate", "")
 }

@@ -1,54 +1,20 @@
 //! A project: what it holds and what it may hold.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::time::Instant;
 
 use serde_json::{Value, json};
 
-/// Tags that never change once they are set. Patterns as `v*`, `**` or `{1.0,1.1}`.
-#[derive(Debug, Clone)]
-pub struct Immutable {
-    /// Repositories, without the project's name.
-    pub repositories: String,
-    /// Their tags.
-    pub tags: String,
-    /// The rule is switched off.
-    pub disabled: bool,
-}
-
-impl Immutable {
-    /// These tags of all repositories.
-    #[must_use]
-    pub fn tags(pattern: &str) -> Self {
-        Self { repositories: "**".into(), tags: pattern.into(), disabled: false }
-    }
-
-    /// The rule as Harbor's API shows it.
-    pub(super) fn shown(&self) -> Value {
-        let selector = |decoration: &str, pattern: &str| json!([{"kind": "doublestar", "decoration": decoration, "pattern": pattern}]);
-        json!({
-            "id": 1,
-            "disabled": self.disabled,
-            "action": "immutable",
-            "template": "immutable_template",
-            "scope_selectors": {"repository": selector("repoMatches", &self.repositories)},
-            "tag_selectors": selector("matches", &self.tags),
-        })
-    }
-}
-
-/// As far as the tests need it: alternatives, and a star at the end.
-fn fits(pattern: &str, name: &str) -> bool {
-    let inner = pattern.strip_prefix('{').and_then(|rest| rest.strip_suffix('}'));
-    inner.unwrap_or(pattern).split(',').any(|pattern| match pattern.trim_end_matches('*') {
-        whole if whole == pattern => whole == name,
-        beginning => name.starts_with(beginning),
-    })
-}
+use super::immutable::Immutable;
+use super::policy::Policy;
+use crate::content::{DOCKER_CONFIG, OCI_CONFIG};
 
 /// A manifest in a repository.
 #[derive(Debug, Clone)]
 struct Stored {
     subject: Option<String>,
+    /// A scanner can look for vulnerabilities in it.
+    is_image: bool,
 }
 
 /// A project.
@@ -60,6 +26,13 @@ pub struct Project {
     pub limit: Option<u64>,
     /// Tags that never change once they are set.
     pub immutable: Vec<Immutable>,
+    /// What keeps its images from being pulled.
+    pub policy: Option<Policy>,
+    /// It is a cache of another registry, and refuses pushes with this status: 403. Releases before
+    /// 2.2 answered 405.
+    pub proxy_cache: Option<u16>,
+    /// When it was made, if it was made by a request.
+    pub(super) made: Option<Instant>,
     /// The request that pushes into it now.
     pub(super) pushed_by: Option<u64>,
     /// The user who has made it, and may do everything in it.
@@ -102,6 +75,19 @@ impl Project {
     #[must_use]
     pub fn held_bytes(&self) -> u64 {
         self.held.values().sum()
+    }
+
+    /// Digests by `REPOSITORY:TAG`, the project's name included.
+    #[must_use]
+    pub fn tags(&self) -> &BTreeMap<String, String> {
+        &self.tags
+    }
+
+    /// Repositories that have a manifest, the project's name included.
+    #[must_use]
+    pub fn repositories(&self) -> BTreeSet<String> {
+        let keys = self.manifests.keys().filter_map(|key| key.split_once('@'));
+        keys.map(|(repository, _)| repository.to_owned()).collect()
     }
 
     /// The accessories of an image, by digest: referrers and signatures.
@@ -180,25 +166,53 @@ impl Project {
         if let Some(of) = signed.filter(|of| is_there(of)) {
             self.signatures.insert(key.clone(), of);
         }
-        self.manifests.insert(key, Stored { subject });
+        let config = manifest["config"]["mediaType"].as_str().unwrap_or_default();
+        let is_image =
+            [DOCKER_CONFIG, OCI_CONFIG].contains(&config) || manifest["manifests"].is_array();
+        self.manifests.insert(key, Stored { subject, is_image });
         if !reference.contains(':') {
-            self.tags.insert(format!("{repository}:{reference}"), digest.to_owned());
+            self.set_tag(repository, reference, digest);
         }
         linked
+    }
+
+    pub(super) fn set_tag(&mut self, repository: &str, tag: &str, digest: &str) {
+        self.tags.insert(format!("{repository}:{tag}"), digest.to_owned());
+    }
+
+    /// The digest of a manifest that is named by a tag or a digest.
+    pub(super) fn find(&self, repository: &str, reference: &str) -> Option<String> {
+        if reference.contains(':') {
+            let is_there = self.manifests.contains_key(&format!("{repository}@{reference}"));
+            return is_there.then(|| reference.to_owned());
+        }
+        self.tags.get(&format!("{repository}:{reference}")).cloned()
+    }
+
+    /// Whether a scanner can look into a manifest.
+    pub(super) fn is_image(&self, repository: &str, digest: &str) -> bool {
+        self.manifests.get(&format!("{repository}@{digest}")).is_some_and(|stored| stored.is_image)
+    }
+
+    /// Whether cosign has signed a manifest, or it is such a signature itself.
+    pub(super) fn is_signed(&self, repository: &str, digest: &str) -> bool {
+        let mut signed = self.signatures.iter();
+        signed.any(|(key, of)| {
+            key.strip_prefix(repository).is_some_and(|rest| {
+                rest.strip_prefix('@').is_some_and(|own| own == digest || of == digest)
+            })
+        })
     }
 
     /// Whether a tag may not be set (again).
     pub(super) fn is_immutable(&self, repository: &str, tag: &str) -> bool {
         let name = repository.split_once('/').map_or(repository, |(_, name)| name);
-        let is_named = |rule: &Immutable| {
-            !rule.disabled && fits(&rule.repositories, name) && fits(&rule.tags, tag)
-        };
         self.tags.contains_key(&format!("{repository}:{tag}"))
-            && self.immutable.iter().any(is_named)
+            && self.immutable.iter().any(|rule| rule.names(name, tag))
     }
 
-    pub(super) fn summary(&self, quotas_off: bool) -> Value {
-        if quotas_off {
+    pub(super) fn summary(&self, without_quota: bool) -> Value {
+        if without_quota {
             return json!({"repo_count": 1});
         }
         let hard = self.limit.map_or(json!(-1), |limit| json!(limit));
@@ -233,7 +247,10 @@ impl Project {
         subject.is_some_and(is_there) || self.signatures.contains_key(&key)
     }
 
-    fn tags_of<'a>(&'a self, repository: &'a str) -> impl Iterator<Item = (&'a str, &'a str)> {
+    pub(super) fn tags_of<'a>(
+        &'a self,
+        repository: &'a str,
+    ) -> impl Iterator<Item = (&'a str, &'a str)> {
         self.tags.iter().filter_map(move |(name, digest)| {
             let tag = name.strip_prefix(repository)?.strip_prefix(':')?;
             Some((tag, digest.as_str()))

@@ -9,7 +9,7 @@ use hyper::header::HeaderMap;
 use serde_json::Value;
 
 use super::images::{Endpoint, Subject};
-use super::{Project, State, digest_of, parameter};
+use super::{Project, State, digest_of};
 use crate::front::{Answer, Request, Verdict};
 
 impl State {
@@ -61,13 +61,11 @@ impl State {
                 let sent = request.content_length();
                 let session = subject.reference.trim_start_matches("uploads/");
                 let size = if sent == 0 { self.accepted(session) } else { sent };
-                parameter(&request.target, "digest")
-                    .map(|digest| (digest, size))
-                    .into_iter()
-                    .collect()
+                request.parameter("digest").map(|digest| (digest, size)).into_iter().collect()
             }
             // Whether the repository to mount from has the blob is not looked at.
-            ("POST", Endpoint::Blob) => parameter(&request.target, "mount")
+            ("POST", Endpoint::Blob) => request
+                .parameter("mount")
                 .and_then(|digest| self.sizes.get_key_value(&digest))
                 .map(|(digest, size)| (digest.clone(), *size))
                 .into_iter()
