@@ -1,4 +1,4 @@
-//! The double of Harbor answers as a running Harbor was seen to answer.
+//! The doubles answer as the registries that they stand for were seen to answer.
 
 use e2e::Harbor;
 use e2e::content::{OCI_CONFIG, descriptor};
@@ -8,6 +8,7 @@ use tranship_common::Digest;
 use tranship_common::kinds::OCI_MANIFEST;
 
 mod access; // accounts, tokens, what each is shown
+mod dialects; // other registries
 mod images; // names, tags, policies, versions
 mod quota; // what is counted, and what never becomes free again
 

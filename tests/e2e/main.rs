@@ -5,7 +5,7 @@
 mod access; // passwords, tokens, certificates
 mod damage; // damaged bundles
 mod disk; // a full disk
-mod double; // the double of Harbor, which other tests rest on
+mod double; // the doubles of Harbor and of other registries, which other tests rest on
 mod findings; // broken storage
 mod harbor; // Harbor as the target
 mod house; // the rules of the workspace, and what --help teaches

@@ -3,6 +3,7 @@
 
 pub mod bundle;
 pub mod content;
+pub mod dialect;
 pub mod front;
 pub mod harbor;
 pub mod http;
