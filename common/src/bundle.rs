@@ -6,10 +6,18 @@
 
 mod blob_id;
 mod catalog;
+mod catalog_error;
+mod catalog_reader;
 mod contents;
+mod digest_index;
 mod file;
+mod front;
+mod hashed;
 mod image_index;
+mod input;
 mod layout;
+mod read_error;
+mod soundness;
 mod stream;
 mod tar_header;
 mod verify;
@@ -19,12 +27,17 @@ pub use blob_id::BlobId;
 pub use catalog::{
     BlobEntry, Catalog, DescriptionError, FORMAT_VERSION, ManifestEntry, RepositoryEntry, TagEntry,
 };
-pub use contents::{CatalogError, Contents};
+pub use catalog_error::CatalogError;
+pub use contents::Contents;
 pub use file::BundleFile;
 pub use layout::{Entry, Layout};
-pub use stream::{OpenError, ReadError, Stream};
+pub use read_error::{OpenError, ReadError};
+pub use stream::Stream;
 pub use verify::{Finding, verify};
 pub use writer::{AppendError, Writer};
 
 /// Name of the file in the bundle that lists everything else.
 pub const CATALOG_NAME: &str = "bundle.json";
+
+/// Whatever is long is read and written in pieces of this many bytes.
+const PIECE: usize = 256 << 10;

@@ -4,8 +4,11 @@ use std::fmt;
 use std::io::{self, Read};
 use std::str::FromStr;
 
+use serde::de::{self, Visitor};
 use serde::{Deserialize, Serialize};
 use sha2::Digest as _;
+
+use crate::quote::quoted;
 
 /// A SHA-256 content digest, printed as `sha256:<64 lower-case hex digits>`.
 ///
@@ -39,7 +42,7 @@ impl Digest {
     /// # Errors
     /// [`ParseDigestError::Malformed`] for anything else.
     pub fn from_hex(hex: &str) -> Result<Self, ParseDigestError> {
-        let malformed = || ParseDigestError::Malformed(shortened(hex));
+        let malformed = || ParseDigestError::Malformed(quoted(hex));
         if hex.len() != 64 {
             return Err(malformed());
         }
@@ -74,11 +77,6 @@ fn nibble(digit: u8) -> Option<u8> {
     }
 }
 
-/// At most the first 100 characters of a text that goes into a message.
-fn shortened(text: &str) -> String {
-    text.chars().take(100).collect()
-}
-
 impl fmt::Display for Digest {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "sha256:{}", self.hex())
@@ -96,16 +94,16 @@ impl FromStr for Digest {
 
     fn from_str(text: &str) -> Result<Self, Self::Err> {
         let (algorithm, hex) =
-            text.split_once(':').ok_or_else(|| ParseDigestError::Malformed(shortened(text)))?;
+            text.split_once(':').ok_or_else(|| ParseDigestError::Malformed(quoted(text)))?;
         if algorithm == "sha256" {
-            return Self::from_hex(hex).map_err(|_| ParseDigestError::Malformed(shortened(text)));
+            return Self::from_hex(hex).map_err(|_| ParseDigestError::Malformed(quoted(text)));
         }
         let known_form = !algorithm.is_empty()
             && algorithm.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit());
         Err(if known_form {
-            ParseDigestError::Algorithm(shortened(algorithm))
+            ParseDigestError::Algorithm(quoted(algorithm))
         } else {
-            ParseDigestError::Malformed(shortened(text))
+            ParseDigestError::Malformed(quoted(text))
         })
     }
 }
@@ -118,8 +116,22 @@ impl Serialize for Digest {
 
 impl<'de> Deserialize<'de> for Digest {
     fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let text = String::deserialize(deserializer)?;
-        text.parse().map_err(serde::de::Error::custom)
+        deserializer.deserialize_str(DigestVisitor)
+    }
+}
+
+/// Takes the text as it passes by: a catalog has millions of digests.
+struct DigestVisitor;
+
+impl Visitor<'_> for DigestVisitor {
+    type Value = Digest;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a digest")
+    }
+
+    fn visit_str<E: de::Error>(self, text: &str) -> Result<Digest, E> {
+        text.parse().map_err(E::custom)
     }
 }
 

@@ -18,15 +18,17 @@
 mod atomic;
 pub mod bundle;
 mod digest;
+pub mod limits;
 mod manifest;
 mod media;
 mod name;
 mod progress;
+mod quote;
 
 pub use atomic::StagedFile;
 pub use bundle::Catalog;
 pub use digest::{Digest, Hasher, ParseDigestError, Verified, VerifyError};
-pub use manifest::{MAX_MANIFEST, Manifest, ManifestError};
+pub use manifest::{Manifest, ManifestError};
 pub use media::{Descriptor, MediaType, kinds};
 pub use name::{NameError, Repository, Tag};
 pub use progress::{Progress, Silent};

@@ -5,10 +5,9 @@ use serde::de::IgnoredAny;
 
 use crate::Digest;
 use crate::digest::ParseDigestError;
+use crate::limits::{MAX_MANIFEST, MAX_MEDIA_TYPE};
 use crate::media::{Descriptor, MediaType, kinds};
-
-/// Distribution accepts no manifest larger than this (bytes).
-pub const MAX_MANIFEST: u64 = 4 << 20;
+use crate::quote::explained;
 
 /// Why bytes are not a manifest that can be carried.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -16,6 +15,17 @@ pub enum ManifestError {
     /// Larger than [`MAX_MANIFEST`].
     #[error("the manifest has {0} bytes, more than the {MAX_MANIFEST} that registries accept")]
     TooLarge(u64),
+    /// A media type or artifact type of more bytes than [`MAX_MEDIA_TYPE`].
+    #[error(
+        "`{field}` of the manifest has {length} bytes, more than the {MAX_MEDIA_TYPE} that \
+         registries keep"
+    )]
+    LongType {
+        /// The manifest's field.
+        field: &'static str,
+        /// Its length in bytes.
+        length: usize,
+    },
     /// Not JSON, or not of a manifest's shape.
     #[error("the manifest cannot be read: {0}")]
     Malformed(String),
@@ -108,7 +118,15 @@ impl Manifest {
             return Err(ManifestError::TooLarge(raw.len() as u64));
         }
         let fields: Fields = serde_json::from_slice(&raw)
-            .map_err(|error| ManifestError::Malformed(error.to_string()))?;
+            .map_err(|error| ManifestError::Malformed(explained(&error)))?;
+        for (field, value) in
+            [("mediaType", &fields.media_type), ("artifactType", &fields.artifact_type)]
+        {
+            let length = value.as_ref().map_or(0, |value| value.as_str().len());
+            if length > MAX_MEDIA_TYPE {
+                return Err(ManifestError::LongType { field, length });
+            }
+        }
         if fields.schema_version == Some(1) || fields.fs_layers.is_some() {
             return Err(ManifestError::Schema1);
         }
@@ -260,6 +278,8 @@ mod tests {
             (r#"{"schemaVersion":2,"layers":[{"digest":"DIGEST","size":-1}]}"#, "cannot be read"),
             (r#"{"schemaVersion":2,"layers":[]"#, "cannot be read"),
             ("[]", "cannot be read"),
+            (&format!(r#"{{"mediaType":"{}","layers":[]}}"#, "x".repeat(256)), "has 256 bytes"),
+            (&format!(r#"{{"artifactType":"{}","layers":[]}}"#, "x".repeat(256)), "has 256 bytes"),
             ("", "cannot be read"),
             ("\u{0}", "cannot be read"),
         ] {

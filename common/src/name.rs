@@ -6,11 +6,8 @@ use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
 
-/// Distribution refuses longer repository names.
-const MAX_REPOSITORY: usize = 255;
-
-/// The grammar of a tag allows no more characters.
-const MAX_TAG: usize = 128;
+use crate::limits::{MAX_REPOSITORY, MAX_TAG};
+use crate::quote::quoted;
 
 /// Why a text is no name.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -93,7 +90,11 @@ impl TryFrom<String> for Repository {
     type Error = NameError;
 
     fn try_from(text: String) -> Result<Self, NameError> {
-        if is_repository(&text) { Ok(Self(text)) } else { Err(NameError::Repository(text)) }
+        if is_repository(&text) {
+            Ok(Self(text))
+        } else {
+            Err(NameError::Repository(quoted(&text)))
+        }
     }
 }
 
@@ -109,7 +110,7 @@ impl TryFrom<String> for Tag {
     type Error = NameError;
 
     fn try_from(text: String) -> Result<Self, NameError> {
-        if is_tag(&text) { Ok(Self(text)) } else { Err(NameError::Tag(text)) }
+        if is_tag(&text) { Ok(Self(text)) } else { Err(NameError::Tag(quoted(&text))) }
     }
 }
 

@@ -94,7 +94,7 @@ fn our_writer_writes_them_so() {
         let contents = Contents::new(bundle.contents().catalog().clone()).unwrap();
         let layout = Layout::new(&contents);
         let mut written = Vec::new();
-        let mut writer = Writer::new(&mut written, &layout).unwrap();
+        let mut writer = Writer::new(&mut written, &contents, &layout).unwrap();
         for entry in layout.entries() {
             let mut bytes = Some(bundle.read(*entry).unwrap());
             writer.append(|| Ok::<_, io::Error>(bytes.take())).unwrap();
@@ -127,12 +127,22 @@ fn the_schema_accepts_good_catalogs_and_refuses_bad_types() {
         let entry = entries.find(|entry| entry.path().unwrap().ends_with("bundle.json"));
         serde_json::from_reader(entry.unwrap()).unwrap()
     };
-    for name in ["good/empty", "good/image", "good/index"] {
+    for name in ["good/empty", "good/image", "good/index", "good/nested"] {
         let catalog = catalog(name);
         let errors = schema.iter_errors(&catalog).map(|error| error.to_string());
         assert_eq!(errors.collect::<Vec<_>>(), Vec::<String>::new(), "{name}");
     }
-    for name in ["newer-version", "unknown-feature", "catalog-type", "repository-name", "sizes"] {
+    for name in [
+        "newer-version",
+        "unknown-feature",
+        "catalog-type",
+        "repository-name",
+        "sizes",
+        "manifest-size",
+        "long-media-type",
+        "long-feature",
+        "many-features",
+    ] {
         assert!(!schema.is_valid(&catalog(&format!("bad/{name}"))), "{name}");
     }
 }

@@ -9,6 +9,7 @@ use rayon::ThreadPool;
 use tranship_common::bundle::{AppendError, Entry, Layout, Writer};
 use tranship_common::{Digest, Progress, Verified};
 
+use crate::plan::Plan;
 use crate::storage::{Problem, Storage};
 
 /// Blobs travel from the readers to the writer in pieces of this many bytes.
@@ -38,12 +39,13 @@ type Piece = Result<Vec<u8>, Problem>;
 /// written, so that the error lists everything that is damaged.
 pub(crate) fn pack(
     storage: &Storage,
-    layout: &Layout,
+    plan: &Plan,
     out: impl Write,
     readers: &ThreadPool,
     progress: &dyn Progress,
 ) -> Result<Digest, PackError> {
-    let mut writer = Writer::new(out, layout).map_err(PackError::Write)?;
+    let Plan { contents, layout, .. } = plan;
+    let mut writer = Writer::new(out, contents, layout).map_err(PackError::Write)?;
     let mut broken = Vec::new();
     in_order(readers, storage, layout.entries(), |entry, pieces| {
         let next = || match pieces.recv() {

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, HashSet};
 
 use serde::Serialize;
 use tranship_common::bundle::{
-    BlobEntry, Catalog, Contents, FORMAT_VERSION, Layout, RepositoryEntry, TagEntry,
+    BlobEntry, Catalog, CatalogError, Contents, FORMAT_VERSION, Layout, RepositoryEntry, TagEntry,
 };
 use tranship_common::{Digest, Repository};
 
@@ -42,7 +42,10 @@ pub(crate) struct Totals {
 
 impl Plan {
     /// Orders what the scan found to be whole.
-    pub(crate) fn new(scan: &Scan, usage: Usage) -> Self {
+    ///
+    /// # Errors
+    /// [`CatalogError`] when it is more than one bundle can hold.
+    pub(crate) fn new(scan: &Scan, usage: Usage) -> Result<Self, CatalogError> {
         let repositories = repositories(scan);
         let mut order = Order { scan, manifests: Vec::new(), seen: HashSet::new() };
         for tag in repositories.iter().flat_map(|repository| &repository.tags) {
@@ -60,8 +63,7 @@ impl Plan {
                 .collect(),
             blobs,
         };
-        let contents =
-            Contents::new(catalog).expect("the scan leaves only whole images, in order, once");
+        let contents = Contents::new(catalog)?;
         let layout = Layout::new(&contents);
         let bytes = contents.entries().map(|entry| entry.size).sum();
         let totals = Totals {
@@ -76,7 +78,7 @@ impl Plan {
             // A registry that runs may have gained blobs since they were counted.
             storage_garbage_bytes: usage.bytes.saturating_sub(bytes),
         };
-        Self { contents, layout, totals }
+        Ok(Self { contents, layout, totals })
     }
 }
 

@@ -5,13 +5,11 @@ use std::path::PathBuf;
 
 use rayon::prelude::*;
 use tranship_common::bundle::ManifestEntry;
+use tranship_common::limits::MAX_NESTING;
 use tranship_common::{Digest, Manifest, Progress};
 
 use crate::finding::Finding;
 use crate::storage::{FoundTag, Problem, Storage, Tags};
-
-/// Indexes may list indexes; real ones are two or three deep.
-const MAX_NESTING: usize = 32;
 
 /// A manifest that was read and checked; its bytes are read again when they are packed.
 #[derive(Debug)]
@@ -47,6 +45,10 @@ impl Scan {
         let Tags { found, broken } = Tags::read(storage);
         let roots: HashSet<Digest> = found.iter().map(|tag| tag.digest).collect();
         let (manifests, mut broken_blobs) = read_manifests(storage, roots, progress);
+        broken_blobs.extend(too_deep(&manifests).into_iter().map(|digest| {
+            let problem = Problem::Nested(MAX_NESTING);
+            Broken { digest, path: storage.blob_path(digest), problem }
+        }));
         let (sizes, foreign, unusable) = measure_blobs(storage, &manifests);
         broken_blobs.extend(unusable);
 
@@ -143,6 +145,25 @@ fn read_manifests(
         level.retain(|digest| !unusable.contains(digest));
     }
     (manifests, broken)
+}
+
+/// The innermost indexes that nest too deep. The levels above do not show them all: one way down
+/// from a tag may be short and another long.
+fn too_deep(manifests: &HashMap<Digest, Manifest>) -> Vec<Digest> {
+    let lists_any = |manifest: &Manifest, listed: &HashSet<Digest>| {
+        manifest.children().iter().any(|child| listed.contains(&child.digest))
+    };
+    // In each round those remain that have one level more below them.
+    let mut deep: HashSet<Digest> = manifests.keys().copied().collect();
+    for _ in 0..=MAX_NESTING {
+        let listing = manifests.iter().filter(|(_, manifest)| lists_any(manifest, &deep));
+        deep = listing.map(|(digest, _)| *digest).collect();
+        if deep.is_empty() {
+            break;
+        }
+    }
+    let innermost = deep.iter().filter(|digest| !lists_any(&manifests[digest], &deep));
+    innermost.copied().collect()
 }
 
 /// What manifests say of one blob.

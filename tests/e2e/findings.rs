@@ -141,6 +141,21 @@ const BREAKS: &[(&str, &str, Break)] = &[
         tree.tag("bad/image", "1", digest_of(&child));
         tree.blob_path(too_deep)
     }),
+    ("indexes nested deeper than the shortest way to them", "more than 32 deep", |tree| {
+        let leaf = tree.image("bad/image", Family::Oci, "leaf", &[]);
+        let mut chain = vec![leaf];
+        for _ in 0..33 {
+            let index = tree.index("bad/image", Family::Oci, &chain[chain.len() - 1..]);
+            chain.push(index);
+        }
+        let all = tree.index("bad/image", Family::Oci, &chain);
+        tree.tag("bad/image", "1", digest_of(&all));
+        tree.blob_path(digest_of(&chain[33]))
+    }),
+    ("an artifact type of any length", "has 256 bytes", |tree| {
+        let kind = "x".repeat(256);
+        retag(tree, json!({"artifactType": kind, "layers": []}).to_string().as_bytes())
+    }),
     ("a link that leaves the tree", "leaves the storage", |tree| {
         fs::remove_file(layer(tree)).unwrap();
         symlink("/etc/hostname", layer(tree)).unwrap();

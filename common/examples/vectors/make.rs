@@ -21,7 +21,9 @@ struct Draft {
 pub(crate) fn files() -> Vec<(String, Vec<u8>)> {
     let mut files = Vec::new();
     let mut good = serde_json::Map::new();
-    for (name, draft) in [("empty", empty()), ("image", image()), ("index", index())] {
+    for (name, draft) in
+        [("empty", empty()), ("image", image()), ("index", index()), ("nested", nested(32))]
+    {
         let bytes = draft.bytes();
         let images: Vec<Value> =
             draft.images().map(|(name, digest)| json!([name, digest])).collect();
@@ -184,6 +186,38 @@ fn index() -> Draft {
     Draft { catalog, entries: vec![artifact, child, parent, empty, config, layer], index }
 }
 
+/// An image in an index in an index, and so on.
+fn nested(depth: usize) -> Draft {
+    let mut draft = image();
+    let mut media_type = kinds::DOCKER_MANIFEST;
+    for level in 0..depth {
+        let child = &draft.entries[level];
+        let listed = text(Digest::of(child));
+        let index = json!({
+            "schemaVersion": 2,
+            "mediaType": kinds::OCI_INDEX,
+            "manifests": [descriptor(media_type, child)],
+        })
+        .to_string()
+        .into_bytes();
+        media_type = kinds::OCI_INDEX;
+        let manifests = draft.catalog["manifests"].as_array_mut().expect("an array");
+        manifests.push(json!({
+            "digest": text(Digest::of(&index)),
+            "size": index.len(),
+            "mediaType": media_type,
+            "manifests": [listed],
+        }));
+        draft.entries.insert(level + 1, index);
+    }
+    let outermost = draft.entries[depth].clone();
+    draft.catalog["repositories"][0]["tags"] = json!([{
+        "name": "1.0", "digest": text(Digest::of(&outermost)), "pushed": "2023-11-14T22:13:20Z",
+    }]);
+    draft.index = vec![named(media_type, &outermost, "team/app:1.0")];
+    draft
+}
+
 /// Name, what is wrong, words of the message that says so, and bytes.
 fn bad_bundles() -> Vec<(&'static str, &'static str, &'static str, Vec<u8>)> {
     let sound = image().bytes();
@@ -317,10 +351,58 @@ fn bad_bundles() -> Vec<(&'static str, &'static str, &'static str, Vec<u8>)> {
         (
             "sizes",
             "the sizes add up to more than a bundle can hold",
-            "more than a bundle can hold",
+            "more than the 1152921504606846976 that the format allows",
             edited(|draft| {
                 draft.catalog["blobs"][0]["size"] = json!(u64::MAX);
             }),
+        ),
+        (
+            "manifest-size",
+            "the catalog announces a manifest that no registry takes",
+            "has 4194305 bytes, more than the 4194304 that the format allows",
+            edited(|draft| {
+                draft.catalog["manifests"][0]["size"] = json!((4 << 20) + 1);
+                for entry in &mut draft.index {
+                    entry["size"] = json!((4 << 20) + 1);
+                }
+            }),
+        ),
+        (
+            "long-media-type",
+            "the catalog gives a manifest an artifactType that no registry keeps",
+            "has 256 bytes, more than the 255 that the format allows",
+            edited(|draft| {
+                draft.catalog["manifests"][0]["artifactType"] = json!("x".repeat(256));
+            }),
+        ),
+        (
+            "long-feature",
+            "the name of a required feature is longer than any",
+            "has 65 bytes, more than the 64 that the format allows",
+            edited(|draft| {
+                draft.catalog["requiredFeatures"] = json!(["x".repeat(65)]);
+            }),
+        ),
+        (
+            "many-features",
+            "more features are required than can be",
+            "17 features, more than the 16 that the format allows",
+            edited(|draft| {
+                let features: Vec<String> = (0..17).map(|n| format!("feature{n}")).collect();
+                draft.catalog["requiredFeatures"] = json!(features);
+            }),
+        ),
+        (
+            "nesting",
+            "indexes list indexes, 33 deep",
+            "33 deep, more than the 32 that the format allows",
+            nested(33).bytes(),
+        ),
+        (
+            "field-order",
+            "formatVersion does not come first in the catalog",
+            "its first field is not `formatVersion`",
+            image().with_order(&[&["repositories"], CATALOG_FIELDS].concat()),
         ),
         (
             "media-type",
@@ -367,13 +449,17 @@ impl Draft {
     }
 
     fn bytes(&self) -> Vec<u8> {
+        self.with_order(CATALOG_FIELDS)
+    }
+
+    fn with_order(&self, catalog_fields: &[&str]) -> Vec<u8> {
         let index = json!({
             "schemaVersion": 2, "mediaType": kinds::OCI_INDEX, "manifests": self.index,
         });
         let pretty = |value: &Value, order: &[&str]| (ordered(value, order, 0) + "\n").into_bytes();
         let mut files = vec![
             ("oci-layout".to_owned(), br#"{"imageLayoutVersion":"1.0.0"}"#.to_vec()),
-            ("bundle.json".to_owned(), pretty(&self.catalog, CATALOG_FIELDS)),
+            ("bundle.json".to_owned(), pretty(&self.catalog, catalog_fields)),
             ("index.json".to_owned(), pretty(&index, INDEX_FIELDS)),
         ];
         let listed = |list: &str| self.catalog[list].as_array().cloned().unwrap_or_default();

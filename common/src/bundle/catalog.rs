@@ -1,17 +1,19 @@
 //! The catalog, `bundle.json`: what is serialised, and nothing else.
 
 use std::collections::HashSet;
+use std::io::{self, BufWriter, Write};
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
+use super::PIECE;
 use crate::{Descriptor, Digest, Manifest, ManifestError, MediaType, Repository, Tag};
 
 /// The version of the bundle format that this code writes and the only one that it reads.
 pub const FORMAT_VERSION: u32 = 1;
 
 /// Everything that a bundle holds.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Catalog {
     /// Version of the format, [`FORMAT_VERSION`].
@@ -86,14 +88,21 @@ pub struct BlobEntry {
 }
 
 impl Catalog {
-    /// The bytes of `bundle.json`: JSON, indented by two blanks, with a line feed at the end.
-    #[must_use]
-    pub fn to_json(&self) -> Vec<u8> {
-        let mut json = serde_json::to_vec_pretty(self)
-            .expect("a catalog has text keys only and no fallible serialisation");
-        json.push(b'\n');
-        json
+    /// Writes `bundle.json`: JSON, indented by two blanks, with a line feed at the end.
+    ///
+    /// # Errors
+    /// As for writing.
+    pub fn write_json(&self, out: impl Write) -> io::Result<()> {
+        write_pretty(self, out)
     }
+}
+
+/// Writes JSON as it stands in a bundle: indented by two blanks, with a line feed at the end.
+pub(super) fn write_pretty(value: &impl Serialize, out: impl Write) -> io::Result<()> {
+    let mut out = BufWriter::with_capacity(PIECE, out);
+    serde_json::to_writer_pretty(&mut out, value)?;
+    out.write_all(b"\n")?;
+    out.flush()
 }
 
 /// Why a manifest is not what the catalog says of it.

@@ -1,154 +1,105 @@
 //! A catalog that was found sound, with the questions that both programs ask of it.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashSet;
+use std::io::{self, BufReader, Read};
 
+use super::PIECE;
 use super::blob_id::BlobId;
-use super::catalog::{BlobEntry, Catalog, FORMAT_VERSION, ManifestEntry, TagEntry};
+use super::catalog::{BlobEntry, Catalog, ManifestEntry, TagEntry};
+use super::catalog_error::CatalogError;
+use super::catalog_reader::{Unread, read_catalog};
+use super::digest_index::DigestIndex;
+use super::front::Measure;
+use super::hashed::Hashed;
+use super::input::{Input, InputError};
+use super::soundness::{check, check_catalog_size};
 use crate::{Digest, Repository, Tag};
 
-/// No bundle is larger (bytes); the offsets of all that a sound catalog lists can be counted.
-const MAX_SIZE: u128 = 1 << 60;
-
-/// Why a catalog is refused.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub enum CatalogError {
-    /// Not a catalog at all.
-    #[error("bundle.json cannot be read: {0}")]
-    Malformed(String),
-    /// Written in another version of the format.
-    #[error(
-        "the bundle has format version {0}; this program reads version {FORMAT_VERSION}: use a newer one"
-    )]
-    Version(u64),
-    /// Needs a feature that this program does not know.
-    #[error(
-        "the bundle requires the feature `{0}`, which this program does not know: use a newer one"
-    )]
-    Feature(String),
-    /// Repositories or tags that are repeated or out of order.
-    #[error("the catalog lists {0} twice or out of order")]
-    Order(String),
-    /// A digest stands twice among manifests and blobs.
-    #[error("the catalog lists {0} twice")]
-    Twice(Digest),
-    /// More entries than a [`BlobId`] counts.
-    #[error("the catalog lists more than {} manifests and blobs", u32::MAX)]
-    TooMany,
-    /// Sizes that no file can have.
-    #[error("the catalog announces {0} bytes, more than a bundle can hold")]
-    TooLarge(u128),
-    /// A reference to something that the catalog does not list where it must.
-    #[error("the catalog refers to {to} from {from}, but does not list it {place}")]
-    Dangling {
-        /// The image or manifest that refers.
-        from: String,
-        /// What it refers to.
-        to: Digest,
-        /// Where it should stand.
-        place: &'static str,
-    },
+fn digest_of(catalog: &Catalog, id: BlobId) -> Digest {
+    match catalog.manifests.get(id.index()) {
+        Some(manifest) => manifest.digest,
+        None => catalog.blobs[id.index() - catalog.manifests.len()].digest,
+    }
 }
 
-/// A sound catalog: every reference in it leads to something that it lists.
+/// A sound catalog: it keeps all rules of spec/bundle.md that it can be held to without the
+/// entries' bytes, so every reference in it leads to something that it lists.
 #[derive(Debug, Clone)]
 pub struct Contents {
     catalog: Catalog,
-    ids: HashMap<Digest, BlobId>,
+    index: DigestIndex,
+    file: Measure,
+}
+
+/// Why `bundle.json` could not be read.
+#[derive(Debug)]
+pub(super) enum ReadContentsError {
+    /// It is refused.
+    Refused(CatalogError),
+    /// Its bytes did not come.
+    Input(InputError),
 }
 
 impl Contents {
+    /// Checks a catalog that is to be written.
+    ///
+    /// # Errors
+    /// [`CatalogError`] with the first thing that is wrong.
+    pub fn new(catalog: Catalog) -> Result<Self, CatalogError> {
+        let mut file = Hashed::new(io::sink());
+        catalog.write_json(&mut file).expect("a catalog has text keys only, and a sink takes all");
+        Self::checked(catalog, file.measure())
+    }
+
     /// Reads and checks the bytes of `bundle.json`.
     ///
     /// # Errors
     /// [`CatalogError`]; version and features are judged first, so that a newer bundle is called
     /// newer and not broken.
     pub fn parse(json: &[u8]) -> Result<Self, CatalogError> {
-        #[derive(serde::Deserialize)]
-        #[serde(rename_all = "camelCase")]
-        struct Head {
-            format_version: u64,
-            #[serde(default)]
-            required_features: Vec<String>,
-        }
-        let malformed = |error: serde_json::Error| CatalogError::Malformed(error.to_string());
-        let head: Head = serde_json::from_slice(json).map_err(malformed)?;
-        if head.format_version != u64::from(FORMAT_VERSION) {
-            return Err(CatalogError::Version(head.format_version));
-        }
-        if let Some(feature) = head.required_features.into_iter().next() {
-            return Err(CatalogError::Feature(feature));
-        }
-        Self::new(serde_json::from_slice(json).map_err(malformed)?)
+        Self::read(&mut Input::new(json), json.len() as u64).map_err(|error| match error {
+            ReadContentsError::Refused(refusal) => refusal,
+            ReadContentsError::Input(_) => unreachable!("the bytes are there, all of them"),
+        })
     }
 
-    /// Checks a catalog.
-    ///
-    /// # Errors
-    /// [`CatalogError`] with the first thing that is wrong.
-    pub fn new(catalog: Catalog) -> Result<Self, CatalogError> {
-        let digests = catalog
-            .manifests
-            .iter()
-            .map(|manifest| manifest.digest)
-            .chain(catalog.blobs.iter().map(|blob| blob.digest));
-        let mut ids = HashMap::new();
-        for (position, digest) in digests.enumerate() {
-            // The count must fit too, not only the last position.
-            let id = BlobId::at(position).filter(|id| id.index() < u32::MAX as usize);
-            if ids.insert(digest, id.ok_or(CatalogError::TooMany)?).is_some() {
-                return Err(CatalogError::Twice(digest));
+    /// Reads and checks the bytes of `bundle.json`, as many as its header announces.
+    pub(super) fn read(input: &mut Input<impl Read>, size: u64) -> Result<Self, ReadContentsError> {
+        check_catalog_size(size).map_err(ReadContentsError::Refused)?;
+        let mut file = Hashed::new(input.by_ref().take(size));
+        let read = read_catalog(BufReader::with_capacity(PIECE, &mut file));
+        let (file, at) = (file.measure(), input.at());
+        let ended = || ReadContentsError::Input(InputError::Ended(at));
+        match read {
+            Ok(_) if file.size < size => Err(ended()),
+            Ok(catalog) => Self::checked(catalog, file).map_err(ReadContentsError::Refused),
+            Err(Unread::Refused(refusal)) => Err(ReadContentsError::Refused(refusal)),
+            Err(Unread::Json(error)) if error.is_io() => {
+                Err(ReadContentsError::Input(InputError::Io(at, error.into())))
+            }
+            Err(Unread::Json(error)) if error.is_eof() && file.size < size => Err(ended()),
+            Err(Unread::Json(error)) => {
+                Err(ReadContentsError::Refused(CatalogError::malformed(&error)))
             }
         }
-        let contents = Self { catalog, ids };
-        let size = contents.entries().map(|entry| u128::from(entry.size)).sum();
-        if size > MAX_SIZE {
-            return Err(CatalogError::TooLarge(size));
-        }
-        contents.check_manifests()?;
-        contents.check_repositories()?;
+    }
+
+    fn checked(catalog: Catalog, file: Measure) -> Result<Self, CatalogError> {
+        check_catalog_size(file.size)?;
+        let count = catalog.manifests.len() + catalog.blobs.len();
+        // One number fewer than there are: the index needs it.
+        let count = u32::try_from(count).ok().filter(|count| *count < u32::MAX);
+        let ids = BlobId::all(count.ok_or(CatalogError::TooMany)?);
+        let index =
+            DigestIndex::new(ids, |id| digest_of(&catalog, id)).map_err(CatalogError::Twice)?;
+        let contents = Self { catalog, index, file };
+        check(&contents)?;
         Ok(contents)
     }
 
-    fn check_manifests(&self) -> Result<(), CatalogError> {
-        for (position, manifest) in self.catalog.manifests.iter().enumerate() {
-            let dangling = |to: &Digest, place| {
-                Err(CatalogError::Dangling { from: manifest.digest.to_string(), to: *to, place })
-            };
-            let precedes = |child: &Digest| self.id(*child).is_some_and(|id| id.index() < position);
-            if let Some(child) = manifest.manifests.iter().find(|child| !precedes(child)) {
-                return dangling(child, "before it");
-            }
-            let listed = |blob: &Digest| self.ids.contains_key(blob);
-            if let Some(blob) = manifest.blobs.iter().find(|blob| !listed(blob)) {
-                return dangling(blob, "at all");
-            }
-        }
-        Ok(())
-    }
-
-    fn check_repositories(&self) -> Result<(), CatalogError> {
-        let repositories = &self.catalog.repositories;
-        if let Some(pair) = repositories.windows(2).find(|pair| pair[0].name >= pair[1].name) {
-            return Err(CatalogError::Order(format!("repository {}", pair[1].name)));
-        }
-        for repository in repositories {
-            let key = |tag: &TagEntry| (tag.pushed, tag.name.clone());
-            let name = |tag: &TagEntry| format!("{}:{}", repository.name, tag.name);
-            if let Some(pair) = repository.tags.windows(2).find(|p| key(&p[0]) >= key(&p[1])) {
-                return Err(CatalogError::Order(name(&pair[1])));
-            }
-            let mut names = HashSet::new();
-            if let Some(tag) = repository.tags.iter().find(|tag| !names.insert(&tag.name)) {
-                return Err(CatalogError::Order(name(tag)));
-            }
-            if let Some(tag) =
-                repository.tags.iter().find(|tag| self.manifest(tag.digest).is_none())
-            {
-                let place = "among the manifests";
-                return Err(CatalogError::Dangling { from: name(tag), to: tag.digest, place });
-            }
-        }
-        Ok(())
+    /// Size and digest of `bundle.json`.
+    pub(super) fn file(&self) -> Measure {
+        self.file
     }
 
     /// The catalog.
@@ -188,13 +139,14 @@ impl Contents {
 
     /// The ids of all entries, in the order of the archive: manifests first, then blobs.
     pub fn ids(&self) -> impl ExactSizeIterator<Item = BlobId> + DoubleEndedIterator + use<> {
-        BlobId::all(self.ids.len() as u32)
+        // As many as `checked` has counted.
+        BlobId::all((self.catalog.manifests.len() + self.catalog.blobs.len()) as u32)
     }
 
     /// The id of the manifest or blob with this digest.
     #[must_use]
     pub fn id(&self, digest: Digest) -> Option<BlobId> {
-        self.ids.get(&digest).copied()
+        self.index.find(digest, |id| digest_of(&self.catalog, id))
     }
 
     /// Digest and size of a manifest or blob.
@@ -275,5 +227,59 @@ impl Contents {
             .filter(|(_, tag)| affected.contains(&tag.digest))
             .map(|(repository, tag)| format!("{repository}:{}", tag.name))
             .collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::catalog::FORMAT_VERSION;
+    use super::*;
+    use crate::limits::MAX_CATALOG;
+
+    fn empty() -> Catalog {
+        Catalog {
+            format_version: FORMAT_VERSION,
+            required_features: Vec::new(),
+            repositories: Vec::new(),
+            manifests: Vec::new(),
+            blobs: Vec::new(),
+        }
+    }
+
+    /// A real one takes millions of images; here it is only said to be so long.
+    #[test]
+    fn a_catalog_that_no_reader_opens_is_refused_beforehand() {
+        let digest = Digest::of(b"");
+        let checked = |size| Contents::checked(empty(), Measure { size, digest }).map(|_| ());
+        assert_eq!(checked(MAX_CATALOG), Ok(()));
+        let refused = checked(MAX_CATALOG + 1).unwrap_err();
+        let text =
+            "bundle.json has 1073741825 bytes, more than the 1073741824 that the format allows";
+        assert_eq!(refused.to_string(), text);
+        let mut input = Input::new(io::empty());
+        let unread = Contents::read(&mut input, MAX_CATALOG + 1).unwrap_err();
+        assert!(matches!(unread, ReadContentsError::Refused(error) if error == refused));
+    }
+
+    #[test]
+    fn what_a_writer_announces_is_measured() {
+        let catalog = empty();
+        let mut json = Vec::new();
+        catalog.write_json(&mut json).unwrap();
+        let measure = Measure { size: json.len() as u64, digest: Digest::of(&json) };
+        assert_eq!(Contents::new(catalog).unwrap().file(), measure);
+    }
+
+    #[test]
+    fn a_writer_promises_no_version_or_feature_that_readers_refuse() {
+        let newer = Catalog { format_version: 2, ..empty() };
+        assert_eq!(Contents::new(newer).unwrap_err(), CatalogError::Version(2));
+        let features = vec!["a".to_owned(), "b".to_owned()];
+        let wanting = Catalog { required_features: features.clone(), ..empty() };
+        let refused = Contents::new(wanting).unwrap_err();
+        assert_eq!(refused, CatalogError::Features(features));
+        let text = "the bundle requires the features `a`, `b`, which this program does not know: \
+                    use a newer one";
+        assert_eq!(refused.to_string(), text);
     }
 }

@@ -8,7 +8,8 @@ use std::sync::Arc;
 
 use super::contents::Contents;
 use super::layout::{Entry, Layout};
-use super::stream::{OpenError, ReadError, Stream};
+use super::read_error::{OpenError, ReadError};
+use super::stream::Stream;
 use crate::{Digest, Verified};
 
 /// A bundle file that is open, its front read and checked.

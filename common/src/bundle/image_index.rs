@@ -1,17 +1,33 @@
 //! `index.json`, the OCI image index of the layout (OCI image specification, image-layout.md).
 //! It follows from the catalog, byte for byte.
 
-use serde::Serialize;
+use std::io::{self, Write};
 
+use serde::{Serialize, Serializer};
+
+use super::catalog::{ManifestEntry, write_pretty};
 use super::contents::Contents;
-use crate::{Digest, MediaType, kinds};
+use crate::{Digest, MediaType, Repository, Tag, kinds};
 
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
 struct ImageIndex<'a> {
     schema_version: u32,
     media_type: &'static str,
-    manifests: Vec<Entry<'a>>,
+    manifests: Descriptors<'a>,
+}
+
+/// The descriptors, made one by one as they are written.
+struct Descriptors<'a>(&'a Contents);
+
+impl Serialize for Descriptors<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let contents = self.0;
+        serializer.collect_seq(contents.images().flat_map(|(repository, tag)| {
+            let manifest = contents.manifest(tag.digest);
+            manifest.into_iter().flat_map(|manifest| descriptors(repository, &tag.name, manifest))
+        }))
+    }
 }
 
 #[derive(Serialize)]
@@ -29,37 +45,41 @@ struct Annotations {
     ref_name: String,
 }
 
-/// The bytes of `index.json`: a descriptor per image in the order of loading, each followed by an
-/// alias where tools built on containers/image could not find it.
+/// Writes `index.json`: a descriptor per image in the order of loading, each followed by an alias
+/// where tools built on containers/image could not find it.
 ///
-/// Those tools (skopeo 1.9 among them) pass over descriptors of Docker's media types and refuse a
-/// reference name outside the grammar of the OCI specification. The alias has the OCI counterpart
-/// of the media type, and the manifest's digest as its name where REPOSITORY:TAG is no legal one.
-pub(super) fn image_index(contents: &Contents) -> Vec<u8> {
-    let mut manifests = Vec::new();
-    for (repository, tag) in contents.images() {
-        let Some(manifest) = contents.manifest(tag.digest) else { continue };
-        let name = format!("{repository}:{}", tag.name);
-        let legal = is_ref_name(&name);
-        let counterpart = oci_counterpart(&manifest.media_type);
-        let entry = |media_type, ref_name| Entry {
-            media_type,
-            digest: manifest.digest,
-            size: manifest.size,
-            annotations: Annotations { ref_name },
-        };
-        let alias = (!legal || counterpart.is_some()).then(|| {
-            let alias_name = if legal { name.clone() } else { manifest.digest.to_string() };
-            entry(counterpart.unwrap_or(manifest.media_type.as_str()), alias_name)
-        });
-        manifests.push(entry(manifest.media_type.as_str(), name));
-        manifests.extend(alias);
-    }
-    let index = ImageIndex { schema_version: 2, media_type: kinds::OCI_INDEX, manifests };
-    let mut json = serde_json::to_vec_pretty(&index)
-        .expect("an index has text keys only and no fallible serialisation");
-    json.push(b'\n');
-    json
+/// # Errors
+/// As for writing.
+pub(super) fn write_image_index(contents: &Contents, out: impl Write) -> io::Result<()> {
+    let manifests = Descriptors(contents);
+    write_pretty(&ImageIndex { schema_version: 2, media_type: kinds::OCI_INDEX, manifests }, out)
+}
+
+/// The descriptor of an image, and its alias if it needs one.
+///
+/// Tools built on containers/image (skopeo 1.9 among them) pass over descriptors of Docker's media
+/// types and refuse a reference name outside the grammar of the OCI specification. The alias has
+/// the OCI counterpart of the media type, and the manifest's digest as its name where
+/// REPOSITORY:TAG is no legal one.
+fn descriptors<'a>(
+    repository: &Repository,
+    tag: &Tag,
+    manifest: &'a ManifestEntry,
+) -> impl Iterator<Item = Entry<'a>> + use<'a> {
+    let name = format!("{repository}:{tag}");
+    let legal = is_ref_name(&name);
+    let counterpart = oci_counterpart(&manifest.media_type);
+    let entry = |media_type, ref_name| Entry {
+        media_type,
+        digest: manifest.digest,
+        size: manifest.size,
+        annotations: Annotations { ref_name },
+    };
+    let alias = (!legal || counterpart.is_some()).then(|| {
+        let alias_name = if legal { name.clone() } else { manifest.digest.to_string() };
+        entry(counterpart.unwrap_or(manifest.media_type.as_str()), alias_name)
+    });
+    [entry(manifest.media_type.as_str(), name)].into_iter().chain(alias)
 }
 
 fn oci_counterpart(media_type: &MediaType) -> Option<&'static str> {

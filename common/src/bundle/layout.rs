@@ -1,25 +1,14 @@
 //! The place of every byte of a bundle, known before the first is written.
 
-use super::CATALOG_NAME;
 use super::blob_id::BlobId;
 use super::catalog::BlobEntry;
 use super::contents::Contents;
-use super::image_index::image_index;
+use super::front::{Front, entry_name};
 use super::tar_header::{BLOCK, header, padding};
 use crate::Digest;
 
-/// The content of the file `oci-layout` (OCI image specification, image-layout.md).
-const OCI_LAYOUT: &[u8] = br#"{"imageLayoutVersion":"1.0.0"}"#;
-
 /// Two blocks of zeros end a tar archive (bytes).
 pub(super) const TRAILER: u64 = 2 * BLOCK;
-
-/// A file at the front of the bundle, in front of the blobs.
-#[derive(Debug, Clone)]
-pub(super) struct FrontFile {
-    pub(super) name: &'static str,
-    pub(super) bytes: Vec<u8>,
-}
 
 /// A manifest or blob in the archive.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -40,7 +29,7 @@ impl Entry {
     /// The name in the archive.
     #[must_use]
     pub fn name(&self) -> String {
-        blob_name(self.digest)
+        entry_name(self.digest)
     }
 
     /// The tar header in front of the bytes.
@@ -49,45 +38,21 @@ impl Entry {
     }
 }
 
-fn blob_name(digest: Digest) -> String {
-    format!("blobs/sha256/{}", digest.hex())
-}
-
 /// The place of every byte of a bundle.
 #[derive(Debug, Clone)]
 pub struct Layout {
-    front: [FrontFile; 4],
+    front: Front,
     entries: Vec<Entry>,
     size: u64,
 }
 
 impl Layout {
-    /// The layout of a bundle to be written.
+    /// The layout of the bundle with this catalog.
     #[must_use]
     pub fn new(contents: &Contents) -> Self {
-        Self::with_catalog(contents, contents.catalog().to_json())
-    }
-
-    /// The layout that goes with the given bytes of `bundle.json`.
-    pub(super) fn with_catalog(contents: &Contents, catalog: Vec<u8>) -> Self {
-        let described = [
-            FrontFile { name: "oci-layout", bytes: OCI_LAYOUT.to_vec() },
-            FrontFile { name: CATALOG_NAME, bytes: catalog },
-            FrontFile { name: "index.json", bytes: image_index(contents) },
-        ];
-        let mut sums = String::new();
-        for file in &described {
-            sums += &format!("{}  {}\n", Digest::of(&file.bytes).hex(), file.name);
-        }
-        for entry in contents.entries() {
-            sums += &format!("{}  {}\n", entry.digest.hex(), blob_name(entry.digest));
-        }
-        let [oci_layout, bundle, index] = described;
-        let sums = FrontFile { name: "SHA256SUMS", bytes: sums.into_bytes() };
-        let front = [oci_layout, bundle, index, sums];
-
-        let mut end = front_size(&front);
-        let mut entries = Vec::new();
+        let front = Front::new(contents);
+        let mut end = front.size();
+        let mut entries = Vec::with_capacity(contents.ids().len());
         for id in contents.ids() {
             let BlobEntry { digest, size } = contents.entry(id);
             let mut entry = Entry { id, digest, size, header_offset: end, offset: end };
@@ -116,29 +81,8 @@ impl Layout {
         self.size
     }
 
-    pub(super) fn front(&self) -> &[FrontFile; 4] {
+    /// What stands in front of the first entry.
+    pub(super) fn front(&self) -> &Front {
         &self.front
     }
-
-    /// All bytes in front of the first entry.
-    pub(super) fn front_bytes(&self) -> Vec<u8> {
-        let mut bytes = Vec::with_capacity(front_size(&self.front) as usize);
-        for file in &self.front {
-            let size = file.bytes.len() as u64;
-            bytes.extend(header(file.name, size));
-            bytes.extend(&file.bytes);
-            bytes.resize(bytes.len() + padding(size) as usize, 0);
-        }
-        bytes
-    }
-}
-
-fn front_size(front: &[FrontFile]) -> u64 {
-    front
-        .iter()
-        .map(|file| {
-            let size = file.bytes.len() as u64;
-            BLOCK + size + padding(size)
-        })
-        .sum()
 }

@@ -1,126 +1,20 @@
 //! Reads a bundle from front to back, from a file or a pipe.
 
-use std::io::{self, Read};
+use std::io::{self, Read, Write};
 use std::sync::Arc;
 
-use super::CATALOG_NAME;
-use super::contents::{CatalogError, Contents};
+use super::contents::Contents;
+use super::front::{Front, FrontFile, OCI_LAYOUT};
+use super::input::{Comparing, Input};
 use super::layout::{Entry, Layout, TRAILER};
-use super::tar_header::{header, padding, parse};
-use crate::{Verified, VerifyError};
-
-/// No catalog is larger (bytes): some million images. A damaged size must not fill the memory.
-const MAX_CATALOG: u64 = 1 << 30;
-
-/// Why the front of a bundle cannot be used.
-#[derive(Debug, thiserror::Error)]
-pub enum OpenError {
-    /// It does not begin as a bundle does.
-    #[error(
-        "this is not a bundle, or its beginning is damaged: expected the file `{want}` at byte {offset}"
-    )]
-    NotABundle {
-        /// The file that should stand there.
-        want: &'static str,
-        /// Where, in bytes from the start.
-        offset: u64,
-    },
-    /// It is a folder, a pipe or a device.
-    #[error(
-        "this is not a file: a bundle is one tar archive; only `loader load -` reads it from a pipe"
-    )]
-    NotAFile,
-    /// It ends before the blobs begin.
-    #[error(
-        "the bundle ends at byte {0}, before its catalog is complete: it was cut off, copy it again"
-    )]
-    Truncated(u64),
-    /// The catalog is refused.
-    #[error(transparent)]
-    Catalog(#[from] CatalogError),
-    /// A front file has not the content that goes with the catalog.
-    #[error(
-        "the bundle is damaged: `{name}` at byte {offset} does not fit bundle.json; copy it again"
-    )]
-    Damaged {
-        /// The file's name.
-        name: &'static str,
-        /// Where its data or header begins, in bytes from the start.
-        offset: u64,
-    },
-    /// The bundle could not be read.
-    #[error("cannot read the bundle at byte {offset}")]
-    Io {
-        /// Where, in bytes from the start.
-        offset: u64,
-        /// What the system said.
-        #[source]
-        source: io::Error,
-    },
-}
-
-/// Why an entry cannot be used.
-#[derive(Debug, thiserror::Error)]
-pub enum ReadError {
-    /// Something other than the entry's bytes is damaged.
-    #[error("the bundle is damaged at byte {offset}: {what}")]
-    Damaged {
-        /// Where, in bytes from the start.
-        offset: u64,
-        /// What is wrong there.
-        what: &'static str,
-    },
-    /// The bundle ends here or before.
-    #[error("the bundle is cut off at or before byte {offset}; copy it again")]
-    CutOff {
-        /// Where, in bytes from the start.
-        offset: u64,
-    },
-    /// The entry's bytes are not what its digest says.
-    #[error("the bundle is damaged at byte {offset}")]
-    Blob {
-        /// Where the blob begins, in bytes from the start.
-        offset: u64,
-        /// What is wrong with it.
-        #[source]
-        source: VerifyError,
-    },
-    /// The bundle could not be read.
-    #[error("cannot read the bundle at byte {offset}")]
-    Io {
-        /// Where the blob begins, in bytes from the start.
-        offset: u64,
-        /// What the system said.
-        #[source]
-        source: io::Error,
-    },
-}
-
-impl ReadError {
-    /// Whether what stands behind the damage can still be read.
-    #[must_use]
-    pub fn can_read_on(&self) -> bool {
-        match self {
-            Self::Damaged { .. } => true,
-            Self::Blob { source, .. } => !matches!(source, VerifyError::Short { .. }),
-            Self::CutOff { .. } | Self::Io { .. } => false,
-        }
-    }
-
-    /// Sorts an error of reading the blob at `offset`: damage is told from a failing disk.
-    #[must_use]
-    pub fn from_io(offset: u64, error: io::Error) -> Self {
-        match error.get_ref().and_then(|inner| inner.downcast_ref::<VerifyError>()) {
-            Some(damage) => Self::Blob { offset, source: damage.clone() },
-            None => Self::Io { offset, source: error },
-        }
-    }
-}
+use super::read_error::{OpenError, ReadError};
+use super::tar_header::{padding, parse, zeros};
+use crate::Verified;
 
 /// A bundle that is read once, in order.
 #[derive(Debug)]
 pub struct Stream<R> {
-    input: R,
+    input: Input<R>,
     contents: Arc<Contents>,
     layout: Layout,
     next: usize,
@@ -131,27 +25,25 @@ impl<R: Read> Stream<R> {
     ///
     /// # Errors
     /// [`OpenError`].
-    pub fn open(mut input: R) -> Result<Self, OpenError> {
-        let mut at = 0;
-        let oci_layout = front_file(&mut input, &mut at, "oci-layout", 4096)?;
-        let catalog = front_file(&mut input, &mut at, CATALOG_NAME, MAX_CATALOG)?;
-        let contents = Arc::new(Contents::parse(&catalog)?);
-        let layout = Layout::with_catalog(&contents, catalog);
-
-        let [expected_oci_layout, _, rest @ ..] = layout.front();
-        if oci_layout != expected_oci_layout.bytes {
-            return Err(OpenError::Damaged { name: "oci-layout", offset: 0 });
+    pub fn open(input: R) -> Result<Self, OpenError> {
+        let mut input = Input::new(input);
+        let damaged = |file: FrontFile, offset| OpenError::Damaged { name: file.name(), offset };
+        let size = front_header(&mut input, FrontFile::OciLayout)?;
+        let is_sound = size == OCI_LAYOUT.len() as u64
+            && input.is_next(OCI_LAYOUT)?
+            && input.is_next(zeros(padding(size)))?;
+        if !is_sound {
+            return Err(damaged(FrontFile::OciLayout, 0));
         }
-        for file in rest {
-            let offset = at;
-            let damaged = || OpenError::Damaged { name: file.name, offset };
-            let head = header(file.name, file.bytes.len() as u64);
-            let padding = vec![0; padding(file.bytes.len() as u64) as usize];
-            for want in [&head, &file.bytes, &padding] {
-                if exactly(&mut input, &mut at, want.len() as u64)? != *want {
-                    return Err(damaged());
-                }
-            }
+        let offset = input.at();
+        let size = front_header(&mut input, FrontFile::Catalog)?;
+        let contents = Arc::new(Contents::read(&mut input, size)?);
+        if !input.is_next(zeros(padding(size)))? {
+            return Err(damaged(FrontFile::Catalog, offset));
+        }
+        let layout = Layout::new(&contents);
+        for file in [FrontFile::ImageIndex, FrontFile::Checksums] {
+            expect_front(&mut input, file, &contents, layout.front())?;
         }
         Ok(Self { input, contents, layout, next: 0 })
     }
@@ -197,10 +89,15 @@ impl<R: Read> Stream<R> {
         let mut blob = (&mut self.input).take(entry.size);
         let mut verified = Verified::new(&mut blob, entry.digest, entry.size);
         let taken = take(entry, &mut verified);
-        io::copy(&mut blob, &mut io::sink())
-            .map_err(|source| ReadError::Io { offset: entry.offset, source })?;
-        let zeros = vec![0; padding(entry.size) as usize];
-        let padding = self.expect(entry.offset + entry.size, &zeros, "the padding is not zero");
+        let drained = io::copy(&mut blob, &mut io::sink());
+        let is_complete = blob.limit() == 0;
+        let at = self.input.at();
+        drained.map_err(|source| ReadError::Io { offset: at, source })?;
+        if !is_complete {
+            return Err(ReadError::CutOff { offset: at });
+        }
+        let (end, padding) = (entry.offset + entry.size, zeros(padding(entry.size)));
+        let padding = self.expect(end, padding, "the padding is not zero");
         let taken = taken.map_err(|error| ReadError::from_io(entry.offset, error))?;
         header.and(padding).map(|()| Some(taken))
     }
@@ -219,46 +116,39 @@ impl<R: Read> Stream<R> {
     }
 
     fn expect(&mut self, offset: u64, want: &[u8], what: &'static str) -> Result<(), ReadError> {
-        let mut got = vec![0; want.len()];
-        match self.input.read_exact(&mut got) {
-            Ok(()) if got == want => Ok(()),
-            Ok(()) => Err(ReadError::Damaged { offset, what }),
-            Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => {
-                Err(ReadError::CutOff { offset })
-            }
-            Err(source) => Err(ReadError::Io { offset, source }),
+        match self.input.is_next(want)? {
+            true => Ok(()),
+            false => Err(ReadError::Damaged { offset, what }),
         }
     }
 }
 
-/// Reads a front file of a name that is known and a size that is not.
-fn front_file(
-    input: &mut impl Read,
-    at: &mut u64,
-    want: &'static str,
-    max: u64,
-) -> Result<Vec<u8>, OpenError> {
-    let offset = *at;
-    let not_a_bundle = || OpenError::NotABundle { want, offset };
-    let block: [u8; 512] = exactly(input, at, 512)?.try_into().map_err(|_| not_a_bundle())?;
-    let (_, size) = parse(&block)
-        .filter(|(name, size)| name == want && *size <= max)
-        .ok_or_else(not_a_bundle)?;
-    let bytes = exactly(input, at, size)?;
-    let zeros = exactly(input, at, padding(size))?;
-    if zeros.iter().any(|byte| *byte != 0) {
-        return Err(OpenError::Damaged { name: want, offset });
-    }
-    Ok(bytes)
+/// Reads the header of a front file and returns the size that it announces.
+fn front_header(input: &mut Input<impl Read>, file: FrontFile) -> Result<u64, OpenError> {
+    let (want, offset) = (file.name(), input.at());
+    let block = input.block()?;
+    parse(&block)
+        .filter(|(name, _)| name == want)
+        .map(|(_, size)| size)
+        .ok_or(OpenError::NotABundle { want, offset })
 }
 
-fn exactly(input: &mut impl Read, at: &mut u64, size: u64) -> Result<Vec<u8>, OpenError> {
-    let mut bytes = Vec::new();
-    let read = input
-        .by_ref()
-        .take(size)
-        .read_to_end(&mut bytes)
-        .map_err(|source| OpenError::Io { offset: *at, source })?;
-    *at += read as u64;
-    if (read as u64) < size { Err(OpenError::Truncated(*at)) } else { Ok(bytes) }
+/// Reads a front file that follows from the catalog: it must be exactly as we would write it.
+fn expect_front(
+    input: &mut Input<impl Read>,
+    file: FrontFile,
+    contents: &Contents,
+    front: &Front,
+) -> Result<(), OpenError> {
+    let damaged = OpenError::Damaged { name: file.name(), offset: input.at() };
+    let mut comparing = Comparing::new(input);
+    let written = comparing
+        .write_all(&front.header(file))
+        .and_then(|()| front.write_content(file, contents, &mut comparing))
+        .and_then(|()| comparing.write_all(zeros(padding(front.measure(file).size))));
+    match (written, comparing.into_failure()) {
+        (Ok(()), _) => Ok(()),
+        (Err(_), Some(error)) => Err(error.into()),
+        (Err(_), None) => Err(damaged),
+    }
 }

@@ -65,6 +65,11 @@ pub(super) fn padding(size: u64) -> u64 {
     size.next_multiple_of(BLOCK) - size
 }
 
+/// So many zeros, a block at most.
+pub(super) fn zeros(count: u64) -> &'static [u8] {
+    &[0; BLOCK as usize][..count as usize]
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -4,15 +4,13 @@ use std::io::Read;
 
 use serde::Serialize;
 
+use super::PIECE;
 use super::catalog::ManifestEntry;
 use super::file::BundleFile;
 use super::layout::{Entry, TRAILER};
-use super::stream::ReadError;
+use super::read_error::ReadError;
 use super::tar_header::padding;
 use crate::{Digest, Progress};
-
-/// Blobs are read in pieces of this many bytes.
-const PIECE: usize = 256 << 10;
 
 /// Something that is wrong in a bundle.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]

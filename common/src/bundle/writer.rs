@@ -2,9 +2,12 @@
 
 use std::io::{self, Write};
 
+use super::contents::Contents;
+use super::front::FrontFile;
+use super::hashed::Hashed;
 use super::layout::{Layout, TRAILER};
-use super::tar_header::padding;
-use crate::{Digest, Hasher};
+use super::tar_header::{padding, zeros};
+use crate::Digest;
 
 /// Why an entry could not be appended.
 #[derive(Debug, thiserror::Error)]
@@ -29,7 +32,7 @@ pub enum AppendError<E> {
 /// and hashes all of it on the way.
 #[derive(Debug)]
 pub struct Writer<'a, W> {
-    out: Hashing<W>,
+    out: Hashed<W>,
     layout: &'a Layout,
     next: usize,
 }
@@ -38,10 +41,22 @@ impl<'a, W: Write> Writer<'a, W> {
     /// Writes everything in front of the first entry.
     ///
     /// # Errors
-    /// As for writing.
-    pub fn new(out: W, layout: &'a Layout) -> io::Result<Self> {
-        let mut out = Hashing { inner: out, hasher: Hasher::new() };
-        out.write_all(&layout.front_bytes())?;
+    /// As for writing; `InvalidInput` when the layout is of another catalog, or of one that was
+    /// read from bytes that this writer would write otherwise.
+    pub fn new(out: W, contents: &Contents, layout: &'a Layout) -> io::Result<Self> {
+        let mut out = Hashed::new(out);
+        let front = layout.front();
+        for file in FrontFile::ALL {
+            out.write_all(&front.header(file))?;
+            let mut content = Hashed::new(&mut out);
+            front.write_content(file, contents, &mut content)?;
+            let written = content.measure();
+            if written != front.measure(file) {
+                let text = format!("`{}` is not as it was laid out", file.name());
+                return Err(io::Error::new(io::ErrorKind::InvalidInput, text));
+            }
+            out.write_all(zeros(padding(written.size)))?;
+        }
         Ok(Self { out, layout, next: 0 })
     }
 
@@ -69,9 +84,7 @@ impl<'a, W: Write> Writer<'a, W> {
         if missing > 0 {
             return Err(wrong_size());
         }
-        let zeros = [0; 512];
-        let padding = &zeros[..padding(entry.size) as usize];
-        self.out.write_all(padding).map_err(AppendError::Write)
+        self.out.write_all(zeros(padding(entry.size))).map_err(AppendError::Write)
     }
 
     /// Writes the end of the archive and returns the digest of the whole bundle.
@@ -85,24 +98,6 @@ impl<'a, W: Write> Writer<'a, W> {
         assert_eq!(self.next, self.layout.entries().len(), "all entries must have been appended");
         self.out.write_all(&[0; TRAILER as usize])?;
         self.out.flush()?;
-        Ok(self.out.hasher.finish())
-    }
-}
-
-#[derive(Debug)]
-struct Hashing<W> {
-    inner: W,
-    hasher: Hasher,
-}
-
-impl<W: Write> Write for Hashing<W> {
-    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        let written = self.inner.write(bytes)?;
-        self.hasher.update(&bytes[..written]);
-        Ok(written)
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        self.inner.flush()
+        Ok(self.out.measure().digest)
     }
 }

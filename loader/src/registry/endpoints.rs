@@ -12,7 +12,8 @@ use reqwest::header::{
 };
 use reqwest::{Client, Method, RequestBuilder, Response, StatusCode};
 use rustls::CertificateError;
-use tranship_common::{Digest, MAX_MANIFEST, MediaType, Progress, Repository, kinds};
+use tranship_common::limits::MAX_MANIFEST;
+use tranship_common::{Digest, MediaType, Progress, Repository, kinds};
 use url::Url;
 
 use super::auth::{Auth, Scope, Shown};

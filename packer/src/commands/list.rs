@@ -12,7 +12,7 @@ pub(crate) fn run(options: &List, terminal: Terminal) -> anyhow::Result<Exit> {
     let progress = terminal.progress();
     let scan = Scan::new(&storage, &*progress);
     drop(progress);
-    let plan = Plan::new(&scan, Usage::default());
+    let plan = Plan::new(&scan, Usage::default())?;
     let images: Vec<_> = plan
         .contents
         .list()

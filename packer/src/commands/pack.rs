@@ -4,7 +4,7 @@ use std::io::{self, BufWriter, Write};
 use std::num::NonZero;
 use std::path::Path;
 
-use anyhow::bail;
+use anyhow::{Context, bail};
 use indicatif::BinaryBytes;
 use rayon::{ThreadPool, ThreadPoolBuilder};
 use tranship_common::{Digest, Progress, StagedFile};
@@ -84,12 +84,12 @@ impl Run<'_> {
     fn pack_whole_images(&self, mut scan: Scan) -> anyhow::Result<Outcome> {
         // What went down a pipe cannot be taken back, so it is checked beforehand.
         if self.to_pipe && self.options.skip_broken && !self.options.dry_run {
-            let plan = Plan::new(&scan, self.usage);
+            let plan = self.plan(&scan)?;
             self.progress.begin("checking", plan.totals.bytes, 0);
             scan.exclude(find_damage(&self.storage, &plan.layout, &self.readers, self.progress)?);
         }
         loop {
-            let plan = Plan::new(&scan, self.usage);
+            let plan = self.plan(&scan)?;
             let stop = !scan.findings.is_empty() && !self.options.skip_broken;
             if stop || self.options.dry_run {
                 return Ok(Outcome { plan, scan, bundle: None });
@@ -113,10 +113,13 @@ impl Run<'_> {
         }
     }
 
+    fn plan(&self, scan: &Scan) -> anyhow::Result<Plan> {
+        Plan::new(scan, self.usage).context("the images do not fit into one bundle")
+    }
+
     fn write(&self, plan: &Plan) -> Result<Digest, PackError> {
-        let pack_to = |out: &mut dyn Write| {
-            pack(&self.storage, &plan.layout, out, &self.readers, self.progress)
-        };
+        let pack_to =
+            |out: &mut dyn Write| pack(&self.storage, plan, out, &self.readers, self.progress);
         if self.to_pipe {
             return pack_to(&mut io::stdout().lock());
         }

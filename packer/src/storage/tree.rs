@@ -4,7 +4,8 @@ use std::fs::{self, File};
 use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 
-use tranship_common::{Digest, MAX_MANIFEST, Manifest, ManifestError, Verified};
+use tranship_common::limits::MAX_MANIFEST;
+use tranship_common::{Digest, Manifest, ManifestError, Verified};
 
 use super::{LocateError, Problem};
 

@@ -8,7 +8,9 @@ use tranship_common::bundle::{Contents, Layout};
 
 fuzz_target!(|bytes: &[u8]| {
     let Ok(contents) = Contents::parse(bytes) else { return };
-    let again = Contents::parse(&contents.catalog().to_json()).expect("what was read is sound");
+    let mut json = Vec::new();
+    contents.catalog().write_json(&mut json).expect("memory takes all");
+    let again = Contents::parse(&json).expect("what was read is sound");
     assert_eq!(again.catalog(), contents.catalog());
     let layout = Layout::new(&contents);
     assert_eq!(layout.entries().len(), contents.entries().count());
