@@ -11,6 +11,8 @@ mod catalog_reader;
 mod contents;
 mod digest_index;
 mod file;
+mod finding;
+mod first_use;
 mod front;
 mod hashed;
 mod image_index;
@@ -20,6 +22,7 @@ mod read_error;
 mod soundness;
 mod stream;
 mod tar_header;
+mod users;
 mod verify;
 mod writer;
 
@@ -30,10 +33,11 @@ pub use catalog::{
 pub use catalog_error::CatalogError;
 pub use contents::Contents;
 pub use file::BundleFile;
+pub use finding::{Finding, FindingKind};
 pub use layout::{Entry, Layout};
 pub use read_error::{OpenError, ReadError};
 pub use stream::Stream;
-pub use verify::{Finding, verify};
+pub use verify::{EntryCheck, verify};
 pub use writer::{AppendError, Writer};
 
 /// Name of the file in the bundle that lists everything else.

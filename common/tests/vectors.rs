@@ -112,7 +112,11 @@ fn bad_bundles_are_refused_for_their_reason() {
         let message = expected["message"].as_str().unwrap();
         let found = findings(&path);
         assert!(found.iter().any(|what| what.contains(message)), "{name}: {found:?}");
-        assert!(stream_error(&fs::read(&path).unwrap()).is_some(), "{name} in a pipe");
+        // What reads a bundle once, from the front, judges neither.
+        let is_passed_over =
+            name.starts_with("added-") || ["manifest-order", "blob-order"].contains(&name.as_str());
+        let read = stream_error(&fs::read(&path).unwrap());
+        assert_eq!(read.is_none(), is_passed_over, "{name} in a pipe: {read:?}");
     }
 }
 

@@ -405,6 +405,59 @@ fn bad_bundles() -> Vec<(&'static str, &'static str, &'static str, Vec<u8>)> {
             image().with_order(&[&["repositories"], CATALOG_FIELDS].concat()),
         ),
         (
+            "added-manifest",
+            "a manifest is listed that no tag leads to",
+            "no tag leads to this manifest",
+            edited(|draft| {
+                let more = json!({
+                    "schemaVersion": 2,
+                    "mediaType": kinds::OCI_MANIFEST,
+                    "layers": [descriptor(LAYER, &draft.entries[2])],
+                })
+                .to_string()
+                .into_bytes();
+                let manifests = draft.catalog["manifests"].as_array_mut().expect("an array");
+                manifests.push(json!({
+                    "digest": text(Digest::of(&more)),
+                    "size": more.len(),
+                    "mediaType": kinds::OCI_MANIFEST,
+                    "blobs": [text(Digest::of(&draft.entries[2]))],
+                }));
+                draft.entries.insert(1, more);
+            }),
+        ),
+        (
+            "added-blob",
+            "a blob is listed that no manifest refers to",
+            "no tag leads to this blob",
+            edited(|draft| {
+                let more = b"more".to_vec();
+                let blobs = draft.catalog["blobs"].as_array_mut().expect("an array");
+                blobs.push(json!({"digest": text(Digest::of(&more)), "size": more.len()}));
+                draft.entries.push(more);
+            }),
+        ),
+        (
+            "manifest-order",
+            "two manifests stand in the order in which they are not used",
+            "out of the order of first use",
+            {
+                let mut draft = index();
+                draft.catalog["manifests"].as_array_mut().expect("an array").rotate_left(1);
+                draft.entries[..3].rotate_left(1);
+                draft.bytes()
+            },
+        ),
+        (
+            "blob-order",
+            "a layer stands before the config",
+            "out of the order of first use",
+            edited(|draft| {
+                draft.catalog["blobs"].as_array_mut().expect("an array").reverse();
+                draft.entries[1..].reverse();
+            }),
+        ),
+        (
             "media-type",
             "the catalog gives a manifest another media type than its own",
             "does not describe the manifest",

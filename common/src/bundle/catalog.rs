@@ -122,8 +122,12 @@ impl ManifestEntry {
     /// # Errors
     /// [`DescriptionError`] when it is not.
     pub fn check(&self, raw: Vec<u8>) -> Result<(), DescriptionError> {
-        let manifest = Manifest::parse(raw)?;
-        match Self::describe(&manifest, |digest| self.foreign.contains(&digest)) == *self {
+        self.check_manifest(&Manifest::parse(raw)?)
+    }
+
+    /// Checks that this is what a manifest says.
+    pub(super) fn check_manifest(&self, manifest: &Manifest) -> Result<(), DescriptionError> {
+        match Self::describe(manifest, |digest| self.foreign.contains(&digest)) == *self {
             true => Ok(()),
             false => Err(DescriptionError::Different),
         }

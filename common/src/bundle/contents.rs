@@ -187,6 +187,14 @@ impl Contents {
             .chain(self.catalog.blobs.iter().copied())
     }
 
+    /// What a manifest refers to in the bundle: the manifests that it lists, then its config and
+    /// layers, in its order. Nothing for the id of a blob.
+    pub fn references(&self, id: BlobId) -> impl Iterator<Item = BlobId> {
+        let manifest = self.manifest_by_id(id);
+        let digests = manifest.map(|manifest| manifest.manifests.iter().chain(&manifest.blobs));
+        digests.into_iter().flatten().filter_map(|digest| self.id(*digest))
+    }
+
     /// The manifests that an image consists of, each once, children before their index and the
     /// tagged one last.
     #[must_use]
@@ -212,21 +220,6 @@ impl Contents {
         // Children stand before their parents in the catalog, so its order is the order wanted.
         ids.sort_unstable();
         ids
-    }
-
-    /// The images, as `REPOSITORY:TAG`, that need this manifest or blob.
-    #[must_use]
-    pub fn images_with(&self, digest: Digest) -> Vec<String> {
-        let mut affected = HashSet::from([digest]);
-        for manifest in &self.catalog.manifests {
-            if manifest.manifests.iter().chain(&manifest.blobs).any(|d| affected.contains(d)) {
-                affected.insert(manifest.digest);
-            }
-        }
-        self.images()
-            .filter(|(_, tag)| affected.contains(&tag.digest))
-            .map(|(repository, tag)| format!("{repository}:{}", tag.name))
-            .collect()
     }
 }
 

@@ -2,83 +2,93 @@
 
 use std::io::Read;
 
-use serde::Serialize;
-
 use super::PIECE;
+use super::blob_id::BlobId;
 use super::catalog::ManifestEntry;
 use super::file::BundleFile;
+use super::finding::{Finding, FindingKind};
+use super::first_use::{FirstUse, Misplaced};
 use super::layout::{Entry, TRAILER};
 use super::read_error::ReadError;
 use super::tar_header::padding;
-use crate::{Digest, Progress};
+use super::users::Users;
+use crate::{Manifest, Progress};
 
-/// Something that is wrong in a bundle.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-pub struct Finding {
-    /// Where, in bytes from the start of the bundle.
-    pub offset: u64,
-    /// The manifest or blob concerned.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub digest: Option<Digest>,
-    /// What is wrong.
-    pub what: String,
-    /// The images that it breaks, as `REPOSITORY:TAG`.
-    #[serde(skip_serializing_if = "Vec::is_empty")]
-    pub images: Vec<String>,
+/// What the check of one entry has brought to light.
+#[derive(Debug, Default)]
+pub struct EntryCheck {
+    /// What is wrong with header, bytes, references and padding, each with its offset.
+    damage: Vec<(u64, String)>,
+    /// A manifest's config, where the manifest could be read, has one, and the bundle holds it.
+    config: Option<BlobId>,
 }
-
-/// Everything that is wrong with one entry: header, bytes, references, padding.
-type EntryFindings = Vec<Finding>;
 
 /// Checks every byte of a bundle whose front is sound, and returns all findings by offset.
 ///
-/// `each_entry` runs the check of one entry for all of them; it may do so in parallel.
+/// `each_entry` runs the check of one entry for all that it is given, and returns the outcomes in
+/// the same order; it may run them in parallel.
 pub fn verify(
     bundle: &BundleFile,
     progress: &dyn Progress,
-    each_entry: impl FnOnce(&[Entry], &(dyn Fn(&Entry) -> EntryFindings + Sync)) -> Vec<EntryFindings>,
+    each_entry: impl FnOnce(&[Entry], &(dyn Fn(&Entry) -> EntryCheck + Sync)) -> Vec<EntryCheck>,
 ) -> Vec<Finding> {
     let entries = bundle.layout().entries();
-    progress.begin("verifying", entries.iter().map(|entry| entry.size).sum(), 0);
-    let check = |entry: &Entry| entry_findings(bundle, *entry, progress);
-    let mut findings: Vec<_> = each_entry(entries, &check).into_iter().flatten().collect();
-    findings.extend(end_findings(bundle));
+    let end = |entry: &Entry| entry.offset + entry.size;
+    let (there, cut) =
+        entries.split_at(entries.partition_point(|entry| end(entry) <= bundle.file_size()));
+    progress.begin("verifying", there.iter().map(|entry| entry.size).sum(), 0);
+    let checks = each_entry(there, &|entry| check_entry(bundle, *entry, progress));
+
+    let mut findings = catalog_findings(bundle, &checks);
+    findings.extend(end_damage(bundle));
+    let is_damaged = |(_, check): &(&Entry, EntryCheck)| !check.damage.is_empty();
+    let mut damaged = there.iter().zip(checks).filter(is_damaged).peekable();
+    let is_cut = bundle.file_size() < bundle.layout().size();
+    if damaged.peek().is_some() || is_cut {
+        let users = Users::new(bundle.contents());
+        for (entry, check) in damaged {
+            let images = users.images_with([entry.id]);
+            let finding = |(offset, what)| Finding {
+                kind: FindingKind::Damaged,
+                offset,
+                digest: Some(entry.digest),
+                what,
+                images: images.clone(),
+            };
+            findings.extend(check.damage.into_iter().map(finding));
+        }
+        if is_cut {
+            findings.push(cut_off(bundle, users.images_with(cut.iter().map(|entry| entry.id))));
+        }
+    }
     findings.sort_by_key(|finding| finding.offset);
     findings
 }
 
-fn entry_findings(bundle: &BundleFile, entry: Entry, progress: &dyn Progress) -> EntryFindings {
-    let mut findings = Vec::new();
-    let mut found = |offset, what: String| {
-        let images = bundle.contents().images_with(entry.digest);
-        findings.push(Finding { offset, digest: Some(entry.digest), what, images });
-    };
-    let end = entry.offset + entry.size;
-    if end > bundle.file_size() {
-        let cut =
-            format!("the bundle ends at byte {}, inside or before this blob", bundle.file_size());
-        found(entry.offset, cut);
-        return findings;
-    }
+fn check_entry(bundle: &BundleFile, entry: Entry, progress: &dyn Progress) -> EntryCheck {
+    let mut check = EntryCheck::default();
+    let mut found = |offset, what: String| check.damage.push((offset, what));
     match bundle.raw(entry.header_offset, entry.offset - entry.header_offset) {
         Ok(header) if header == entry.header() => {}
         Ok(_) => found(entry.header_offset, "the tar header is not the expected one".into()),
         Err(error) => found(entry.header_offset, format!("cannot be read: {error}")),
     }
-    if let Some(manifest) = bundle.contents().manifest(entry.digest) {
-        if let Err(what) = check_manifest(bundle, entry, manifest) {
-            found(entry.offset, what);
+    if let Some(listed) = bundle.contents().manifest_by_id(entry.id) {
+        match check_manifest(bundle, entry, listed) {
+            Ok(config) => check.config = config,
+            Err(what) => found(entry.offset, what),
         }
         progress.add_bytes(entry.size);
     } else if let Err(what) = check_blob(bundle, entry, progress) {
         found(entry.offset, what);
     }
+    let end = entry.offset + entry.size;
     match bundle.raw(end, padding(entry.size)) {
-        Ok(bytes) if bytes.len() as u64 == padding(entry.size) && all_zero(&bytes) => {}
+        Ok(bytes) if all_zero(&bytes) => {}
         Ok(_) => found(end, "the padding is not zero".into()),
         Err(error) => found(end, format!("cannot be read: {error}")),
     }
-    findings
+    check
 }
 
 fn check_blob(bundle: &BundleFile, entry: Entry, progress: &dyn Progress) -> Result<(), String> {
@@ -93,9 +103,16 @@ fn check_blob(bundle: &BundleFile, entry: Entry, progress: &dyn Progress) -> Res
     }
 }
 
-fn check_manifest(bundle: &BundleFile, entry: Entry, listed: &ManifestEntry) -> Result<(), String> {
+/// Returns the manifest's config, if it has one that the bundle holds.
+fn check_manifest(
+    bundle: &BundleFile,
+    entry: Entry,
+    listed: &ManifestEntry,
+) -> Result<Option<BlobId>, String> {
     let raw = bundle.read(entry).map_err(|error| in_words(&error))?;
-    listed.check(raw).map_err(|error| error.to_string())
+    let manifest = Manifest::parse(raw).map_err(|error| error.to_string())?;
+    listed.check_manifest(&manifest).map_err(|error| error.to_string())?;
+    Ok(manifest.config().and_then(|config| bundle.contents().id(config.digest)))
 }
 
 /// The last link of the chain: what happened, without where.
@@ -104,29 +121,74 @@ fn in_words(error: &ReadError) -> String {
         ReadError::Blob { source, .. } => source.to_string(),
         ReadError::Io { source, .. } => format!("cannot be read: {source}"),
         ReadError::Damaged { what, .. } => (*what).to_owned(),
-        ReadError::CutOff { .. } => "the bundle is cut off".to_owned(),
+        ReadError::CutOff { .. } => "the bundle became shorter while it was read".to_owned(),
     }
+}
+
+/// What the catalog lists without need or out of order, though each of its references is sound.
+fn catalog_findings(bundle: &BundleFile, checks: &[EntryCheck]) -> Vec<Finding> {
+    let contents = bundle.contents();
+    let first_use = FirstUse::new(contents);
+    let finding = |kind, id: BlobId, what| Finding {
+        kind,
+        offset: bundle.layout().entries()[id.index()].offset,
+        digest: Some(contents.entry(id).digest),
+        what,
+        images: Vec::new(),
+    };
+    let added = first_use.unused().map(|id| {
+        let is_manifest = contents.manifest_by_id(id).is_some();
+        let noun = if is_manifest { "manifest" } else { "blob" };
+        finding(FindingKind::Added, id, format!("no tag leads to this {noun}"))
+    });
+    // Where a manifest cannot be read, nobody knows which of its blobs is the config.
+    let manifests = checks.get(..contents.catalog().manifests.len());
+    let manifests = manifests.filter(|checks| checks.iter().all(|check| check.damage.is_empty()));
+    let blob =
+        manifests.and_then(|checks| first_use.misplaced_blob(|id| checks[id.index()].config));
+    let misplaced = [first_use.misplaced_manifest(), blob].into_iter().flatten();
+    let misplaced = misplaced.map(|Misplaced { id, instead }| {
+        let instead = contents.entry(instead).digest;
+        let what = format!("out of the order of first use: {instead} belongs here");
+        finding(FindingKind::Misplaced, id, what)
+    });
+    added.chain(misplaced).collect()
+}
+
+/// One finding, however much is missing.
+fn cut_off(bundle: &BundleFile, images: Vec<String>) -> Finding {
+    let offset = bundle.file_size();
+    let all = bundle.contents().image_count();
+    let what = format!(
+        "the bundle is cut off at byte {offset}: copy it again; {} of {all} images need what is \
+         missing",
+        images.len()
+    );
+    Finding { kind: FindingKind::CutOff, offset, digest: None, what, images }
+}
+
+/// What is wrong with the end of the archive, and behind it, where the bundle is long enough.
+fn end_damage(bundle: &BundleFile) -> Vec<Finding> {
+    let size = bundle.layout().size();
+    let mut findings = Vec::new();
+    let mut found = |offset, what| {
+        let (kind, images) = (FindingKind::Damaged, Vec::new());
+        findings.push(Finding { kind, offset, digest: None, what, images });
+    };
+    if bundle.file_size() >= size {
+        match bundle.raw(size - TRAILER, TRAILER) {
+            Ok(trailer) if all_zero(&trailer) => {}
+            Ok(_) => found(size - TRAILER, "the end of the archive is not zero".to_owned()),
+            Err(error) => found(size - TRAILER, format!("cannot be read: {error}")),
+        }
+    }
+    if bundle.file_size() > size {
+        let more = bundle.file_size() - size;
+        found(size, format!("{more} bytes stand behind the end of the archive"));
+    }
+    findings
 }
 
 fn all_zero(bytes: &[u8]) -> bool {
     bytes.iter().all(|byte| *byte == 0)
-}
-
-fn end_findings(bundle: &BundleFile) -> Vec<Finding> {
-    let size = bundle.layout().size();
-    let found = |offset, what: String| Finding { offset, digest: None, what, images: Vec::new() };
-    let mut findings = Vec::new();
-    let trailer = bundle.raw(size - TRAILER, TRAILER).unwrap_or_default();
-    if bundle.file_size() < size {
-        let what = format!("the bundle is cut off: it has {} of {size} bytes", bundle.file_size());
-        findings.push(found(bundle.file_size(), what));
-    } else if trailer.len() as u64 != TRAILER || !all_zero(&trailer) {
-        findings.push(found(size - TRAILER, "the end of the archive is not zero".into()));
-    }
-    if bundle.file_size() > size {
-        let what =
-            format!("{} bytes stand behind the end of the archive", bundle.file_size() - size);
-        findings.push(found(size, what));
-    }
-    findings
 }

@@ -5,7 +5,7 @@ use std::num::NonZero;
 use anyhow::Result;
 use indicatif::BinaryBytes;
 use rayon::prelude::*;
-use tranship_common::bundle::{Finding, OpenError, verify};
+use tranship_common::bundle::{Finding, FindingKind, OpenError, verify};
 use tranship_terminal::{Exit, Terminal, quantity};
 
 use crate::cli::Verify;
@@ -14,8 +14,12 @@ pub(crate) fn run(options: &Verify, terminal: Terminal) -> Result<Exit> {
     let bundle = match super::open(&options.bundle) {
         Ok(bundle) => bundle,
         Err(error) if options.json && error.downcast_ref::<OpenError>().is_some() => {
+            let kind = match error.downcast_ref() {
+                Some(OpenError::Truncated(_)) => FindingKind::CutOff,
+                _ => FindingKind::Damaged,
+            };
             let what = format!("{error:#}");
-            let finding = Finding { offset: 0, digest: None, what, images: Vec::new() };
+            let finding = Finding { kind, offset: 0, digest: None, what, images: Vec::new() };
             return show(&[finding], options, terminal);
         }
         Err(error) => return Err(error),
@@ -44,16 +48,33 @@ fn show(findings: &[Finding], options: &Verify, terminal: Terminal) -> Result<Ex
     if options.json {
         terminal.result(&(serde_json::to_string_pretty(findings)? + "\n"))?;
     } else {
-        for finding in findings {
-            let digest = finding.digest.map(|digest| format!("{digest}: ")).unwrap_or_default();
-            let mut text = format!("damaged at byte {}: {digest}{}", finding.offset, finding.what);
-            finding.images.iter().for_each(|image| text += &format!("\n    breaks {image}"));
-            terminal.problem(&text);
-        }
+        findings.iter().for_each(|finding| show_finding(finding, terminal));
         if !findings.is_empty() {
             let count = quantity(findings.len() as u64, "finding");
-            terminal.problem(&format!("{count}: copy the bundle again, or pack it anew"));
+            // A copy of what was never as packer writes it is no better.
+            let can_be_copied = |finding: &Finding| {
+                matches!(finding.kind, FindingKind::Damaged | FindingKind::CutOff)
+            };
+            let advice = match findings.iter().any(can_be_copied) {
+                true => "copy the bundle again, or pack it anew",
+                false => "pack it anew",
+            };
+            terminal.problem(&format!("{count}: {advice}"));
         }
     }
     Ok(if findings.is_empty() { Exit::Done } else { Exit::Failed })
+}
+
+fn show_finding(finding: &Finding, terminal: Terminal) {
+    let Finding { kind, offset, digest, what, images } = finding;
+    let digest = digest.map(|digest| format!("{digest}: ")).unwrap_or_default();
+    let mut text = match kind {
+        // It concerns most images as a rule, and the words have their number; JSON has them all.
+        FindingKind::CutOff => return terminal.problem(what),
+        FindingKind::Damaged => format!("damaged at byte {offset}: {digest}{what}"),
+        FindingKind::Added => format!("added at byte {offset}: {digest}{what}"),
+        FindingKind::Misplaced => format!("misplaced at byte {offset}: {digest}{what}"),
+    };
+    images.iter().for_each(|image| text += &format!("\n    breaks {image}"));
+    terminal.problem(&text);
 }
