@@ -47,12 +47,11 @@ impl Finding {
 }
 
 impl fmt::Display for Finding {
-    /// The thing, its path and problem on one line, then a line for each image.
+    /// The thing, its path and problem.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         if let Some(digest) = &self.digest {
             write!(f, "{digest} ")?;
         }
-        write!(f, "({}): {}", self.path, self.problem)?;
-        self.images.iter().try_for_each(|image| write!(f, "\n    breaks {image}"))
+        write!(f, "({}): {}", self.path, self.problem)
     }
 }

@@ -44,8 +44,4 @@ impl<'a> Report<'a> {
         });
         Self { bundle_digest, totals, images: packed.chain(broken).collect(), findings }
     }
-
-    pub(crate) fn to_json(&self) -> serde_json::Result<String> {
-        serde_json::to_string_pretty(self).map(|json| json + "\n")
-    }
 }

@@ -250,6 +250,38 @@ fn what_was_added_to_a_bundle_is_named() {
 }
 
 #[test]
+fn words_in_a_bundle_command_no_terminal() {
+    let vectors = Path::new(env!("CARGO_MANIFEST_DIR")).join("../spec/vectors/bad");
+    let vector = fs::read(vectors.join("unknown-feature.tar")).unwrap();
+    let at = vector.windows(8).position(|bytes| bytes == b"teleport").unwrap();
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("hostile.tar");
+    // A command that resets a terminal, and one that turns the line around: as long as the word.
+    for (word, feature) in [(r"\u001bcX", "\u{1b}cX"), (r"\u202eXY", "\u{202e}XY")] {
+        let mut bytes = vector.clone();
+        bytes[at..at + 8].copy_from_slice(word.as_bytes());
+        fs::write(&path, bytes).unwrap();
+        let mut piped = loader();
+        piped.args(["load", "-", "--to", "http://127.0.0.1:1"]);
+        piped.stdin(fs::File::open(&path).unwrap());
+        let mut verify = loader();
+        verify.arg("verify").arg(&path);
+        for command in [&mut verify, &mut piped] {
+            let refused = command.run().expect(1).says(&format!("the feature `{word}`"));
+            assert!(
+                !refused.stderr.contains(&feature[..feature.len() - 2]),
+                "{:?}",
+                refused.stderr
+            );
+        }
+        let found = loader().args(["verify", "--json"]).arg(&path).run().expect(1);
+        assert!(!found.stdout.contains(&feature[..feature.len() - 2]), "{:?}", found.stdout);
+        let what = found.json()[0]["what"].as_str().unwrap().to_owned();
+        assert!(what.contains(&format!("`{feature}`")), "{what:?}");
+    }
+}
+
+#[test]
 fn files_that_are_no_bundles() {
     let folder = tempfile::tempdir().unwrap();
     for (name, bytes) in [

@@ -235,7 +235,10 @@ fn names_that_no_registry_gives() {
     let mut tree = Tree::new(&folder.join("storage"), 4);
     tree.simple("good/image", "1");
     let digest = tree.tags["good/image:1"];
-    for (repository, tag) in [("Upper/case", "1"), ("good/image", "-dash")] {
+    let hostile = "\u{1b}[2J\u{202e}\nall is well";
+    for (repository, tag) in
+        [("Upper/case", "1"), ("good/image", "-dash"), ("good/image", hostile), (hostile, "1")]
+    {
         tree.tag(repository, tag, digest);
     }
     let repositories = tree.v2().join("repositories");
@@ -249,7 +252,16 @@ fn names_that_no_registry_gives() {
     let listed =
         packer().args(["list", "--storage", "storage"]).current_dir(folder).run().expect(3);
     assert_eq!(listed.stdout, "good/image:1\n");
+    assert!(!listed.stderr.contains(['\u{1b}', '\u{202e}']), "{:?}", listed.stderr);
+    assert!(
+        !listed.stderr.lines().any(|line| line.starts_with("all is well")),
+        "{}",
+        listed.stderr
+    );
     listed
+        .says(r"`\u001b[2J\u202e\nall is well` is not a tag")
+        .says(r"`\u001b[2J\u202e\nall is well` is not a repository name")
+        .says(r"breaks good/image:\u001b[2J")
         .says("`Upper/case` is not a repository name")
         .says("`-dash` is not a tag")
         .says("its name is not UTF-8")

@@ -1,8 +1,12 @@
 //! The list of images, in the same form from both programs.
 
+use std::io;
+
 use serde::Serialize;
 use tranship_common::bundle::ManifestEntry;
 use tranship_common::{Digest, MediaType, Repository, Tag};
+
+use crate::terminal::Terminal;
 
 /// An image in a list.
 #[derive(Debug, Clone, Serialize)]
@@ -29,13 +33,14 @@ impl ListedImage {
     }
 }
 
-/// The text of a list: `REPOSITORY:TAG` a line, or a JSON array.
+/// Prints a list: `REPOSITORY:TAG` a line, or a JSON array.
 ///
 /// # Errors
-/// None in practice: serialising cannot fail for these fields.
-pub fn list(images: &[ListedImage], json: bool) -> serde_json::Result<String> {
+/// As for writing.
+pub fn list(images: &[ListedImage], json: bool, terminal: Terminal) -> io::Result<()> {
     if json {
-        return serde_json::to_string_pretty(images).map(|json| json + "\n");
+        return terminal.json(images);
     }
-    Ok(images.iter().map(|image| format!("{}:{}\n", image.repository, image.tag)).collect())
+    let line = |image: &ListedImage| format!("{}:{}\n", image.repository, image.tag);
+    terminal.result(&images.iter().map(line).collect::<String>())
 }

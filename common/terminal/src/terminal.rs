@@ -1,18 +1,25 @@
 //! Standard output and standard error, and the options that decide what goes there.
 
-use std::io::{self, IsTerminal, Write};
+use std::io::{self, BufWriter, IsTerminal, StdoutLock, Write};
 use std::sync::Arc;
 
 use indicatif::HumanCount;
+use serde::Serialize;
 use tracing_subscriber::filter::{LevelFilter, Targets};
+use tracing_subscriber::fmt::format::debug_fn;
 use tracing_subscriber::layer::SubscriberExt;
 use tracing_subscriber::util::SubscriberInitExt;
 use tranship_common::{Progress, Silent};
 
+use crate::printable::{json, printable};
 use crate::progress::{Bar, Lines};
 
 /// The crates that have something to tell.
 const OURS: [&str; 4] = ["packer", "loader", "tranship_common", "tranship_terminal"];
+
+/// Of a line no more characters are shown. A registry's answer can have any number of them, and
+/// comes once for every image.
+const MAX_LINE: usize = 2000;
 
 /// How much is told on the way.
 #[derive(Debug, Clone, Copy, clap::Args)]
@@ -40,6 +47,13 @@ impl Verbosity {
             .with_target(false)
             .with_writer(io::stderr)
             .with_ansi(io::stderr().is_terminal())
+            .fmt_fields(debug_fn(|out, field, value| {
+                let text = format!("{value:?}");
+                match field.name() {
+                    "message" => write!(out, "{}", printable(&text, MAX_LINE)),
+                    name => write!(out, " {name}={}", printable(&text, MAX_LINE)),
+                }
+            }))
             .finish()
             // What libraries do inside is not the user's matter.
             .with(Targets::new().with_targets(OURS.map(|name| (name, level))))
@@ -55,28 +69,56 @@ pub struct Terminal {
 }
 
 impl Terminal {
-    /// Prints a result on standard output. That nobody reads any more is no error.
+    /// Prints the lines of a result on standard output, each [`printable`]. That nobody reads any
+    /// more is no error.
     ///
     /// # Errors
     /// As for writing, a full disk for instance.
     pub fn result(&self, text: &str) -> io::Result<()> {
-        let mut out = io::stdout().lock();
-        match out.write_all(text.as_bytes()).and_then(|()| out.flush()) {
-            Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
-            other => other,
-        }
+        print(|out| {
+            text.lines().try_for_each(|line| writeln!(out, "{}", printable(line, MAX_LINE)))
+        })
     }
 
-    /// Prints a message for the person on standard error, unless it is to be quiet.
+    /// Prints a result as [`json`](crate::json) on standard output.
+    ///
+    /// # Errors
+    /// As for serialising and writing.
+    pub fn json(&self, value: &(impl Serialize + ?Sized)) -> io::Result<()> {
+        let text = json(value)?;
+        print(|out| out.write_all(text.as_bytes()))
+    }
+
+    /// Prints a result as [`json`](crate::json) on standard error, where standard output is taken,
+    /// unless it is to be quiet.
+    ///
+    /// # Errors
+    /// As for serialising.
+    pub fn json_aside(&self, value: &(impl Serialize + ?Sized)) -> serde_json::Result<()> {
+        let text = json(value)?;
+        if !self.quiet {
+            // Where standard error is gone, nobody is left to tell.
+            let _ = io::stderr().lock().write_all(text.as_bytes());
+        }
+        Ok(())
+    }
+
+    /// Prints a message of one line for the person on standard error, unless it is to be quiet.
     pub fn message(&self, text: &str) {
         if !self.quiet {
             stderr_line(text);
         }
     }
 
-    /// Prints something that is wrong on standard error, always.
+    /// Prints a line about something that is wrong on standard error, always.
     pub fn problem(&self, text: &str) {
         stderr_line(text);
+    }
+
+    /// Prints something that is wrong, and a line for each image that it breaks.
+    pub fn broken(&self, text: &str, images: &[String]) {
+        stderr_line(text);
+        images.iter().for_each(|image| stderr_line(&format!("    breaks {image}")));
     }
 
     /// What shows that work goes on: a bar on a terminal, lines at intervals elsewhere.
@@ -97,9 +139,22 @@ pub(crate) fn error_line(text: &str) {
     stderr_line(&format!("error: {text}"));
 }
 
-/// Writes a line to standard error; where that is gone, nobody is left to tell.
+/// Writes a line to standard error, as it can be shown; where that is gone, nobody is left to tell.
 pub(crate) fn stderr_line(text: &str) {
-    let _ = writeln!(io::stderr().lock(), "{text}");
+    let _ = writeln!(io::stderr().lock(), "{}", printable(text, MAX_LINE));
+}
+
+/// Writes to standard output. That nobody reads any more is no error.
+fn print(write: impl FnOnce(&mut BufWriter<StdoutLock<'_>>) -> io::Result<()>) -> io::Result<()> {
+    let mut out = BufWriter::new(io::stdout().lock());
+    match write(&mut out).and_then(|()| out.flush()) {
+        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => {
+            // What is left in the buffer has no reader either.
+            let _ = out.into_parts();
+            Ok(())
+        }
+        other => other,
+    }
 }
 
 /// A count with its noun: `1 tag`, `5,000 tags`.

@@ -49,7 +49,7 @@ pub(crate) fn run(options: &Check, terminal: Terminal) -> Result<Exit> {
     }
     let wrong = checked.iter().filter(|image| image.status != "same").count();
     if options.json {
-        terminal.result(&(serde_json::to_string_pretty(&checked)? + "\n"))?;
+        terminal.json(&checked)?;
     } else {
         for image in &checked {
             terminal.result(&image.in_words())?;

@@ -13,6 +13,6 @@ pub(crate) fn run(options: &List, terminal: Terminal) -> Result<Exit> {
         .into_iter()
         .map(|(repository, tag, manifest)| ListedImage::new(repository, tag, manifest))
         .collect();
-    terminal.result(&list(&images, options.json)?)?;
+    list(&images, options.json, terminal)?;
     Ok(Exit::Done)
 }

@@ -66,7 +66,7 @@ pub(crate) fn run(options: &Load, terminal: Terminal) -> Result<Exit> {
     }
     let counts = loaded.counts;
     if options.json {
-        terminal.result(&report.to_json()?)?;
+        terminal.json(&report)?;
     } else {
         let took = HumanDuration(begun.elapsed());
         let summary = format!(

@@ -93,11 +93,10 @@ pub(crate) fn run(options: &Plan, terminal: Terminal) -> Result<Exit> {
         (true, false) => Exit::Partial,
         (false, _) => Exit::Failed,
     };
-    let text = match options.json {
-        true => serde_json::to_string_pretty(&planned)? + "\n",
-        false => planned.in_words(),
-    };
-    terminal.result(&text)?;
+    match options.json {
+        true => terminal.json(&planned)?,
+        false => terminal.result(&planned.in_words())?,
+    }
     Ok(exit)
 }
 

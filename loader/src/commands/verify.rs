@@ -46,7 +46,7 @@ pub(crate) fn run(options: &Verify, terminal: Terminal) -> Result<Exit> {
 
 fn show(findings: &[Finding], options: &Verify, terminal: Terminal) -> Result<Exit> {
     if options.json {
-        terminal.result(&(serde_json::to_string_pretty(findings)? + "\n"))?;
+        terminal.json(findings)?;
     } else {
         findings.iter().for_each(|finding| show_finding(finding, terminal));
         if !findings.is_empty() {
@@ -68,13 +68,12 @@ fn show(findings: &[Finding], options: &Verify, terminal: Terminal) -> Result<Ex
 fn show_finding(finding: &Finding, terminal: Terminal) {
     let Finding { kind, offset, digest, what, images } = finding;
     let digest = digest.map(|digest| format!("{digest}: ")).unwrap_or_default();
-    let mut text = match kind {
+    let text = match kind {
         // It concerns most images as a rule, and the words have their number; JSON has them all.
         FindingKind::CutOff => return terminal.problem(what),
         FindingKind::Damaged => format!("damaged at byte {offset}: {digest}{what}"),
         FindingKind::Added => format!("added at byte {offset}: {digest}{what}"),
         FindingKind::Misplaced => format!("misplaced at byte {offset}: {digest}{what}"),
     };
-    images.iter().for_each(|image| text += &format!("\n    breaks {image}"));
-    terminal.problem(&text);
+    terminal.broken(&text, images);
 }

@@ -19,9 +19,7 @@ pub(crate) fn run(options: &List, terminal: Terminal) -> anyhow::Result<Exit> {
         .into_iter()
         .map(|(repository, tag, manifest)| ListedImage::new(repository, tag, manifest))
         .collect();
-    terminal.result(&list(&images, options.json)?)?;
-    for finding in &scan.findings {
-        terminal.problem(&format!("broken: {finding}"));
-    }
+    list(&images, options.json, terminal)?;
+    super::show(&scan.findings, terminal);
     Ok(if scan.findings.is_empty() { Exit::Done } else { Exit::Partial })
 }

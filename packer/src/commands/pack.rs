@@ -8,7 +8,7 @@ use anyhow::{Context, bail};
 use indicatif::BinaryBytes;
 use rayon::{ThreadPool, ThreadPoolBuilder};
 use tranship_common::{Digest, Progress, StagedFile};
-use tranship_terminal::{Exit, ReportFile, Terminal, quantity};
+use tranship_terminal::{Exit, ReportFile, Terminal, json, quantity};
 
 use crate::cli::Pack;
 use crate::finding::Finding;
@@ -37,10 +37,10 @@ pub(crate) fn run(options: &Pack, terminal: Terminal) -> anyhow::Result<Exit> {
     drop(progress);
 
     let write_report = || match report_file {
-        Some(file) => file.write(&outcome.report().to_json()?),
+        Some(file) => file.write(&json(&outcome.report())?),
         None => Ok(()),
     };
-    outcome.findings().iter().for_each(|finding| terminal.problem(&format!("broken: {finding}")));
+    super::show(outcome.findings(), terminal);
     let broken: usize = outcome.findings().iter().map(|finding| finding.images.len()).sum();
     if broken > 0 && !options.skip_broken {
         write_report()?;
@@ -50,12 +50,15 @@ pub(crate) fn run(options: &Pack, terminal: Terminal) -> anyhow::Result<Exit> {
             quantity(broken as u64, "image")
         );
     }
-    let summary = outcome.summary(options)?;
     // With `-o -` standard output carries the bundle.
     if to_pipe && !options.dry_run {
-        terminal.message(summary.trim_end());
+        let summary =
+            if options.json { json(&outcome.report())? } else { outcome.summary(options) };
+        summary.lines().for_each(|line| terminal.message(line));
+    } else if options.json {
+        terminal.json(&outcome.report())?;
     } else {
-        terminal.result(&summary)?;
+        terminal.result(&outcome.summary(options))?;
     }
     write_report()?;
     Ok(if broken > 0 { Exit::Partial } else { Exit::Done })
@@ -99,9 +102,7 @@ impl Run<'_> {
                 Ok(digest) => return Ok(Outcome { plan, scan, bundle: Some(digest) }),
                 Err(PackError::Broken(broken)) if self.to_pipe => {
                     scan.exclude(broken);
-                    for finding in &scan.findings {
-                        self.terminal.problem(&format!("broken: {finding}"));
-                    }
+                    super::show(&scan.findings, self.terminal);
                     bail!("the storage is damaged, so the bundle on standard output is incomplete");
                 }
                 Err(PackError::Broken(broken)) => scan.exclude(broken),
@@ -155,10 +156,7 @@ impl Outcome {
         Report::new(&self.plan.contents, &self.plan.totals, &self.scan.findings, self.bundle)
     }
 
-    fn summary(&self, options: &Pack) -> anyhow::Result<String> {
-        if options.json {
-            return Ok(self.report().to_json()?);
-        }
+    fn summary(&self, options: &Pack) -> String {
         let Totals {
             repositories,
             tags,
@@ -194,6 +192,6 @@ impl Outcome {
                 format!("{}: {bundle_bytes} bytes, {digest}\n", options.output.display())
             }
         };
-        Ok(text)
+        text
     }
 }
