@@ -39,6 +39,9 @@ pub(crate) enum Command {
 /// What the registry has already is asked, not assumed: after any interruption the same command
 /// goes on and sends only what is missing. A tag appears only when its image is whole. A tag that
 /// has another image there gets the bundle's; `plan` names such tags beforehand.
+///
+/// From standard input, blobs of more than 1 MiB are put into the folder for temporary files until
+/// they have arrived, some dozen at a time; TMPDIR names another folder.
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:
   loader load images.tar --to https://harbor.example --username admin --password-file secret

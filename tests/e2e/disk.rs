@@ -9,7 +9,7 @@ use e2e::tree::{Tree, digest_of};
 
 /// Runs a shell script with `small`, an empty file system of 1 MiB, in the folder. It is mounted
 /// in a namespace of the script's own, so nothing of it is left; no root is needed.
-fn with_small_disk(folder: &Path, script: &str) -> Finished {
+pub(crate) fn with_small_disk(folder: &Path, script: &str) -> Finished {
     fs::create_dir_all(folder.join("small")).unwrap();
     let mut command = std::process::Command::new("unshare");
     let mount = "mount -t tmpfs -o size=1m tmpfs small";

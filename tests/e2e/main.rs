@@ -12,6 +12,7 @@ mod house; // the rules of the workspace, and what --help teaches
 mod interruptions; // kill -9 and Ctrl-C, then again
 mod network; // cuts, stalls and strange answers
 mod packing; // what a bundle is made of, and that it is always the same
+mod pipes; // what is kept of bundles that pass by
 mod proxies; // a real nginx before the target
 mod refusals; // what cannot pass is not repeated
 mod roundtrip; // the main job, with standard tools as witnesses
