@@ -1,40 +1,31 @@
 #!/usr/bin/env bash
-# Measures packer against tar, and loader against skopeo, in one run, and prints tables of ratios.
+# Measures packer against tar, and loader against the floor and skopeo, in one run, and prints tables
+# of ratios.
 # usage: scripts/bench.sh [STORAGE], or scripts/bench.sh --harbor
 #   STORAGE: a registry's storage; without it, one with 5,000 tags is made (some minutes).
 #   --harbor: measures loading into the tests' double of Harbor instead.
-#   FOLDER=... keeps what was made; ROUNDS=3 is how often packing is timed.
+#   FOLDER=... keeps what was made. ROUNDS=3 is how often packing, loader and the floor are timed;
+#   MEMORY=/dev/shm is a folder in memory. scripts/bench-floor.sh measures loading alone.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 [ "${1:-}" != --harbor ] || exec scripts/bench-harbor.sh
 
 scripts/install.sh time:time
-cargo build --release --locked --quiet -p packer -p loader
-built=$(realpath "${CARGO_TARGET_DIR:-target}")/release
-packer=$built/packer
-loader=$built/loader
+# shellcheck source=scripts/bench-measure.sh
+. scripts/bench-measure.sh
 # shellcheck source=scripts/bench-registry.sh
 . scripts/bench-registry.sh
+build
 
 work=${FOLDER:-$(mktemp -d)}
 mkdir -p "$work"
 trap 'stop_registry; [ -n "${FOLDER:-}" ] || rm -rf "$work"' EXIT
 storage=${1:-$work/storage}
 if [ ! -d "$storage" ]; then
-    cargo run --release --locked --quiet -p e2e --example wide -- "$storage"
+    "$wide" "$storage"
 fi
 storage=$(cd "$storage" && pwd)
 v2=$storage/docker/registry/v2
-
-# Runs a command; sets wall, cpu (s) and memory (MB). What it prints goes to $work/said.
-measure() {
-    /usr/bin/time -o "$work/time" -f '%e %U %S %M' "$@" >"$work/said" 2>&1 || { cat "$work/said" >&2; return 1; }
-    read -r wall user system memory < <(tail -1 "$work/time")
-    cpu=$(calc "$user + $system") memory=$(calc "$memory / 1024")
-}
-calc() { awk "BEGIN { printf \"%.2f\n\", $* }"; }
-whole() { awk "BEGIN { printf \"%.0f\n\", $* }"; }
-median() { sort -n | awk '{ v[NR] = $1 } END { print v[int((NR + 1) / 2)] }'; }
 
 "$packer" pack --storage "$storage" --output "$work/images.tar" --dry-run
 "$packer" list --storage "$storage" >"$work/images.list"
@@ -62,36 +53,21 @@ measure "$loader" verify "$work/images.tar"
 verify_wall=$wall
 
 # --- loading everything
-start_registry
+rm -rf "$work/target"
+start_registry "$work/target"
 measure "$loader" load "$work/images.tar" --to "http://$address"
 all_wall=$wall all_cpu=$cpu all_memory=$memory all_registry_cpu=$(registry_cpu)
-read -r all_requests all_uploads all_uploaded < <(registry_log)
-before=$(registry_log | cut -d' ' -f1)
+read -r all_requests all_uploads all_uploaded < <(registry_counts)
+before=$(registry_counts | cut -d' ' -f1)
 measure "$loader" load "$work/images.tar" --to "http://$address"
-again_wall=$wall again_requests=$(($(registry_log | cut -d' ' -f1) - before))
+again_wall=$wall again_requests=$(($(registry_counts | cut -d' ' -f1) - before))
 measure "$loader" check "$work/images.tar" --to "http://$address"
 unique_blobs=$("$packer" pack --storage "$storage" --output "$work/unused" --dry-run --json |
     sed -n 's/.*"blobs": \([0-9]*\).*/\1/p' | head -1)
 stop_registry
 
-# --- loading some 500 tags, by both
-scripts/bench-subset.sh "$storage" "$work/images.list" "$work/subset" "$work/folders"
-"$packer" pack --quiet --storage "$work/subset" --output "$work/subset.tar" >/dev/null
-start_registry
-measure "$loader" load "$work/subset.tar" --to "http://$address"
-our_wall=$wall our_cpu=$cpu our_memory=$memory our_registry_cpu=$(registry_cpu)
-read -r our_requests our_uploads our_uploaded < <(registry_log)
-stop_registry
-start_registry
-measure skopeo --insecure-policy sync --scoped --all --src dir --dest docker --dest-tls-verify=false \
-    "$work/folders" "$address"
-skopeo_wall=$wall skopeo_cpu=$cpu skopeo_memory=$memory skopeo_registry_cpu=$(registry_cpu)
-read -r skopeo_requests skopeo_uploads skopeo_uploaded < <(registry_log)
-measure "$loader" check "$work/subset.tar" --to "http://$address"
-stop_registry
-subset_tags=$(wc -l <"$work/subset/images.list")
+rm -rf "$work/target"
 
-mib() { whole "$1 / 1048576"; }
 cat <<TABLE
 
 $(wc -l <"$work/images.list") tags, $(nproc) processors, $(docker-registry --version | cut -d' ' -f3) as target
@@ -108,11 +84,11 @@ $(wc -l <"$work/images.list") tags, $(nproc) processors, $(docker-registry --ver
 | into an empty registry | $all_wall | $all_cpu | $all_registry_cpu | $(whole "$all_memory") | $all_requests | $all_uploads of $unique_blobs, $(mib "$all_uploaded") MiB |
 | again | $again_wall | | | | $again_requests | 0 |
 
-| loading $subset_tags tags | wall s | times loader | client's CPU s | registry's CPU s | memory MB | requests | blobs uploaded | MiB uploaded |
-|---|--:|--:|--:|--:|--:|--:|--:|--:|
-| loader load | $our_wall | 1.00 | $our_cpu | $our_registry_cpu | $(whole "$our_memory") | $our_requests | $our_uploads | $(mib "$our_uploaded") |
-| skopeo sync --src dir | $skopeo_wall | $(calc "$skopeo_wall / $our_wall") | $skopeo_cpu | $skopeo_registry_cpu | $(whole "$skopeo_memory") | $skopeo_requests | $skopeo_uploads | $(mib "$skopeo_uploaded") |
-
 loader's CPU is $(whole "100 * $all_cpu / $all_registry_cpu") % of the registry's; the registry took \
 $(whole "1000 * $all_registry_cpu / $all_uploads") ms of CPU for each uploaded blob
 TABLE
+
+# --- loading some 500 tags, by several clients
+scripts/bench-subset.sh "$storage" "$work/images.list" "$work/subset" "$work/folders"
+"$packer" pack --quiet --storage "$work/subset" --output "$work/subset.tar" >/dev/null
+FOLDER=$work/clients scripts/bench-floor.sh "$work/subset.tar" "$work/folders" "$storage"
