@@ -6,6 +6,7 @@ use e2e::programs::{load, loader};
 use e2e::{Bundle, Harbor};
 
 mod accessories; // signatures and referrers
+mod books; // quotas, to the byte
 mod faults; // a network and a proxy that fail, by seeds
 mod limits; // modes, quotas, rules, contents
 mod loads; // what is sent, and in which order
