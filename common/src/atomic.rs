@@ -2,6 +2,7 @@
 
 use std::fs::{self, File, OpenOptions, TryLockError};
 use std::io;
+use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
 /// A file that is written under a staged name, `NAME.partial`, and gets its own name only by
@@ -16,12 +17,13 @@ pub struct StagedFile {
 }
 
 impl StagedFile {
-    /// Opens the staged file beside its target and takes the lock. A symbolic link to a file
-    /// stays, and that file is the target.
+    /// Opens the staged file beside its target and takes the lock. A symbolic link in the place of
+    /// the target stays, and what it leads to is the target; in the place of the staged file, where
+    /// nobody but an attacker would make one, it is refused.
     ///
     /// # Errors
     /// As for opening a file; `WouldBlock` when another process is writing the same target;
-    /// `InvalidInput` when the target is there and no file, as a device or a pipe.
+    /// `InvalidInput` when the target or the staged file is there and no file, as a device or a pipe.
     pub fn create(target: &Path) -> io::Result<Self> {
         let target = match fs::canonicalize(target) {
             Ok(there) if there.is_file() => there,
@@ -33,25 +35,36 @@ impl StagedFile {
                 );
                 return Err(io::Error::new(io::ErrorKind::InvalidInput, text));
             }
-            Err(_) => target.to_owned(),
+            Err(_) => behind_link(target),
         };
-        let mut name = target
-            .file_name()
-            .ok_or_else(|| io::Error::new(io::ErrorKind::InvalidInput, "the path names no file"))?
-            .to_owned();
-        name.push(".partial");
-        let staged = target.with_file_name(name);
-        let file = OpenOptions::new().write(true).create(true).truncate(false).open(&staged)?;
-        match file.try_lock() {
-            Ok(()) => {}
-            Err(TryLockError::WouldBlock) => {
-                let text = format!("another process is writing {}", staged.display());
-                return Err(io::Error::new(io::ErrorKind::WouldBlock, text));
-            }
+        let staged = beside(&target, ".partial")?;
+        let file = open_staged(&staged)?;
+        let locked = match file.try_lock() {
+            // Who held the lock until now may have given the file its own name.
+            Ok(()) => is_named(&file, &staged)?,
+            Err(TryLockError::WouldBlock) => false,
             Err(TryLockError::Error(error)) => return Err(error),
+        };
+        if !locked {
+            let text = format!("another process is writing {}", staged.display());
+            return Err(io::Error::new(io::ErrorKind::WouldBlock, text));
         }
         file.set_len(0)?;
         Ok(Self { file, staged, target, committed: false })
+    }
+
+    /// Gives what has the target's name another one, `NAME.previous`, and returns that, or `None`
+    /// where nothing has it.
+    ///
+    /// # Errors
+    /// As for renaming.
+    pub fn set_aside(&self) -> io::Result<Option<PathBuf>> {
+        let previous = beside(&self.target, ".previous")?;
+        match fs::rename(&self.target, &previous) {
+            Ok(()) => Ok(Some(previous)),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+            Err(error) => Err(error),
+        }
     }
 
     /// The file to write to.
@@ -79,6 +92,51 @@ impl Drop for StagedFile {
             let _ = fs::remove_file(&self.staged);
         }
     }
+}
+
+/// A path in the same folder whose name has this ending.
+fn beside(target: &Path, ending: &str) -> io::Result<PathBuf> {
+    let mut name = target
+        .file_name()
+        .ok_or_else(|| io::Error::new(io::ErrorKind::InvalidInput, "the path names no file"))?
+        .to_owned();
+    name.push(ending);
+    Ok(target.with_file_name(name))
+}
+
+/// Where a link leads whose end is not there yet; any other path as it is.
+fn behind_link(path: &Path) -> PathBuf {
+    fs::read_link(path).map_or_else(|_| path.to_owned(), |end| path.with_file_name("").join(end))
+}
+
+/// Opens a file for writing, made if it is not there, and never what a link leads to. Waits for
+/// nobody, as a pipe without a reader would.
+fn open_staged(path: &Path) -> io::Result<File> {
+    let not_a_file = || {
+        let text = format!("{} is there and is not a file: remove it", path.display());
+        io::Error::new(io::ErrorKind::InvalidInput, text)
+    };
+    let opened = OpenOptions::new()
+        .write(true)
+        .create(true)
+        .truncate(false)
+        .custom_flags(libc::O_NOFOLLOW | libc::O_NONBLOCK)
+        .open(path);
+    match opened {
+        Ok(file) if file.metadata()?.is_file() => Ok(file),
+        Ok(_) => Err(not_a_file()),
+        Err(_) if fs::symlink_metadata(path).is_ok_and(|there| !there.is_file()) => {
+            Err(not_a_file())
+        }
+        Err(error) => Err(error),
+    }
+}
+
+/// Whether a path is the name of an open file.
+fn is_named(file: &File, path: &Path) -> io::Result<bool> {
+    let file = file.metadata()?;
+    let is_same = |there: fs::Metadata| (there.dev(), there.ino()) == (file.dev(), file.ino());
+    Ok(fs::symlink_metadata(path).is_ok_and(is_same))
 }
 
 #[cfg(test)]
@@ -119,6 +177,72 @@ mod tests {
             assert_eq!(refused.kind(), io::ErrorKind::InvalidInput);
         }
         assert!(!Path::new("/dev/full.partial").exists());
+    }
+
+    #[test]
+    fn no_link_and_no_pipe_is_followed_in_the_place_of_the_staged_file() {
+        let folder = tempfile::tempdir().unwrap();
+        let (target, staged) = (folder.path().join("a"), folder.path().join("a.partial"));
+        let victim = folder.path().join("victim");
+        fs::write(&victim, b"mine").unwrap();
+        let refused = || {
+            let error = StagedFile::create(&target).unwrap_err();
+            assert_eq!(error.kind(), io::ErrorKind::InvalidInput);
+            let text = format!("{} is there and is not a file: remove it", staged.display());
+            assert_eq!(error.to_string(), text);
+        };
+        for end in [&victim, &folder.path().join("nothing")] {
+            std::os::unix::fs::symlink(end, &staged).unwrap();
+            refused();
+            fs::remove_file(&staged).unwrap();
+        }
+        assert_eq!(fs::read(&victim).unwrap(), b"mine");
+        assert!(!folder.path().join("nothing").exists());
+
+        let made = std::process::Command::new("mkfifo").arg(&staged).status().unwrap();
+        assert!(made.success());
+        refused();
+        let reader = OpenOptions::new().read(true).custom_flags(libc::O_NONBLOCK).open(&staged);
+        refused();
+        drop(reader);
+        fs::remove_file(&staged).unwrap();
+        fs::create_dir(&staged).unwrap();
+        refused();
+    }
+
+    #[test]
+    fn who_waited_for_a_lock_does_not_write_into_the_finished_file() {
+        let folder = tempfile::tempdir().unwrap();
+        let target = folder.path().join("a");
+        let first = StagedFile::create(&target).unwrap();
+        first.file().write_all(b"one").unwrap();
+        // Another has opened the staged file just before it gets its own name.
+        let second = open_staged(&first.staged).unwrap();
+        assert!(is_named(&second, &first.staged).unwrap());
+        let staged = first.staged.clone();
+        first.commit().unwrap();
+        assert!(!is_named(&second, &staged).unwrap());
+    }
+
+    #[test]
+    fn what_is_set_aside_keeps_its_bytes() {
+        let folder = tempfile::tempdir().unwrap();
+        let (target, link) = (folder.path().join("a"), folder.path().join("link"));
+        std::os::unix::fs::symlink("a", &link).unwrap();
+        // The link leads nowhere yet.
+        let staged = StagedFile::create(&link).unwrap();
+        assert_eq!(staged.set_aside().unwrap(), None);
+        staged.file().write_all(b"one").unwrap();
+        staged.commit().unwrap();
+        assert_eq!(fs::read(&target).unwrap(), b"one");
+
+        let staged = StagedFile::create(&link).unwrap();
+        let previous = staged.set_aside().unwrap().unwrap();
+        drop(staged);
+        assert_eq!(fs::read(&previous).unwrap(), b"one");
+        assert!(previous.ends_with("a.previous"));
+        assert!(!target.exists());
+        assert!(fs::symlink_metadata(&link).unwrap().is_symlink());
     }
 
     #[test]

@@ -57,7 +57,8 @@ pub(crate) struct Pack {
     /// Print the summary as JSON
     #[arg(long)]
     pub(crate) json: bool,
-    /// Write a report (JSON) with each image, its digest or why it is broken
+    /// Write a report (JSON) with each image, its digest or why it is broken; until then that of an
+    /// earlier run is called FILE.previous
     #[arg(long, value_name = "FILE")]
     pub(crate) report: Option<PathBuf>,
 }

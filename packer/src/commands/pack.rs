@@ -20,12 +20,18 @@ use crate::storage::{Storage, Usage};
 use crate::write_behind::WriteBehind;
 
 pub(crate) fn run(options: &Pack, terminal: Terminal) -> anyhow::Result<Exit> {
-    let storage = Storage::locate(&options.storage.folder)?;
+    let storage = Storage::locate(&options.storage.folder);
+    let is_inside = |file: &Path| storage.as_ref().is_ok_and(|storage| storage.contains(file));
+    if options.report.as_deref().is_some_and(is_inside) {
+        bail!("the report would be inside the storage, which is only read: give another --report");
+    }
+    // Before anything can fail: a report of an earlier run must not stay as if it were this one's.
+    let report_file = options.report.as_deref().map(ReportFile::open).transpose()?;
     let to_pipe = options.output == Path::new("-");
-    if !to_pipe && storage.contains(&options.output) {
+    if !to_pipe && is_inside(&options.output) {
         bail!("the output would be inside the storage, which is only read: give another --output");
     }
-    let report_file = options.report.as_deref().map(ReportFile::open).transpose()?;
+    let storage = storage?;
     // No number means one thread per processor.
     let threads = options.jobs.map_or(0, NonZero::get);
     let readers = ThreadPoolBuilder::new().num_threads(threads).build()?;
