@@ -1,16 +1,36 @@
 //! Two ways to show progress: a bar for a terminal, lines for a log.
 
+use std::fmt;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
-use indicatif::{BinaryBytes, HumanCount, HumanDuration, ProgressBar, ProgressStyle};
+use indicatif::{
+    BinaryBytes, HumanCount, HumanDuration, ProgressBar, ProgressState, ProgressStyle,
+};
 use tranship_common::Progress;
 
 use crate::terminal::stderr_line;
 
 /// A log gets a line at most this often.
 const LINE_INTERVAL: Duration = Duration::from_secs(10);
+
+/// For so long a stage has not shown yet how fast it goes: what is asked beforehand moves no
+/// bytes, and the first ones go into buffers.
+const SETTLING: Duration = Duration::from_secs(10);
+
+/// `, 3 minutes left`, or nothing as long as that would be a guess. `so_far` is how much was done
+/// and how much there is to do, in bytes.
+fn time_left(elapsed: Duration, so_far: (u64, u64)) -> String {
+    let (done, all) = so_far;
+    if elapsed < SETTLING || done == 0 || done >= all {
+        return String::new();
+    }
+    let seconds = elapsed.as_secs_f64() * (all - done) as f64 / done as f64;
+    // Whoever waits for centuries need not know for how many.
+    let left = Duration::from_secs_f64(seconds.min(1e10));
+    format!(", {} left", HumanDuration(left))
+}
 
 /// A bar that redraws itself on a terminal.
 pub(crate) struct Bar {
@@ -45,12 +65,17 @@ impl Progress for Bar {
         let template = match bytes {
             0 => "{prefix} {spinner} {elapsed} {msg}",
             _ => {
-                "{prefix} {wide_bar} {binary_bytes} of {binary_total_bytes}, {msg}{binary_bytes_per_sec}, {eta} left"
+                "{prefix} {wide_bar} {binary_bytes} of {binary_total_bytes}, {msg}{binary_bytes_per_sec}{left}"
             }
         };
         self.bar.reset();
-        self.bar
-            .set_style(ProgressStyle::with_template(template).expect("the template is a constant"));
+        let left = |state: &ProgressState, out: &mut dyn fmt::Write| {
+            let so_far = (state.pos(), state.len().unwrap_or_default());
+            // What is drawn is drawn again soon.
+            let _ = out.write_str(&time_left(state.elapsed(), so_far));
+        };
+        let style = ProgressStyle::with_template(template).expect("the template is a constant");
+        self.bar.set_style(style.with_key("left", left));
         self.bar.set_prefix(stage);
         self.bar.set_message("");
         self.bar.set_length(bytes);
@@ -118,8 +143,8 @@ impl Lines {
 
 impl Stage {
     fn line(&self) -> String {
-        let seconds = self.begun.elapsed().as_secs_f64().max(0.001);
-        let rate = self.bytes as f64 / seconds;
+        let elapsed = self.begun.elapsed();
+        let rate = self.bytes as f64 / elapsed.as_secs_f64().max(0.001);
         let mut line = format!("{}: {}", self.name, BinaryBytes(self.bytes));
         if self.bytes_total > 0 {
             line += &format!(" of {}", BinaryBytes(self.bytes_total));
@@ -129,11 +154,7 @@ impl Stage {
             line += &format!(", {done} of {total} images");
         }
         line += &format!(", {}/s", BinaryBytes(rate as u64));
-        if self.bytes_total > self.bytes && rate >= 1.0 {
-            let left = (self.bytes_total - self.bytes) as f64 / rate;
-            line += &format!(", {} left", HumanDuration(Duration::from_secs(left as u64)));
-        }
-        line
+        line + &time_left(elapsed, (self.bytes, self.bytes_total))
     }
 }
 
@@ -168,5 +189,26 @@ impl Progress for Lines {
 
     fn say(&self, text: &str) {
         stderr_line(text);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_time_left_is_not_guessed() {
+        let left = |seconds, done, all| time_left(Duration::from_secs(seconds), (done, all));
+        // The first bytes after a long preparation, or before anybody knows how fast it goes.
+        assert_eq!(left(3, 1, 1_000_000), "");
+        assert_eq!(left(9, 500, 1000), "");
+        assert_eq!(left(60, 0, 1000), "");
+        assert_eq!(left(60, 250, 1000), ", 3 minutes left");
+        assert_eq!(left(60, 999, 1000), ", 0 seconds left");
+        // Done, or more than announced, or of a size that is not known.
+        assert_eq!(left(60, 1000, 1000), "");
+        assert_eq!(left(60, 2000, 1000), "");
+        assert_eq!(left(60, 2000, 0), "");
+        assert!(left(u64::MAX / 2, 1, u64::MAX).ends_with(" years left"));
     }
 }
