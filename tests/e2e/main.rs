@@ -11,6 +11,7 @@ mod harbor; // Harbor as the target
 mod house; // the rules of the workspace, and what --help teaches
 mod interruptions; // kill -9 and Ctrl-C, then again
 mod network; // cuts, stalls and strange answers
+mod order; // what arrives first, and with how few requests
 mod outputs; // reports, and files that are half written
 mod packing; // what a bundle is made of, and that it is always the same
 mod pipes; // what is kept of bundles that pass by
