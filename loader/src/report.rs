@@ -97,6 +97,6 @@ impl Report {
     }
 
     pub(crate) fn to_json(&self) -> serde_json::Result<String> {
-        serde_json::to_string_pretty(self).map(|json| json + "\n")
+        tranship_terminal::json(self)
     }
 }
