@@ -74,7 +74,8 @@ pub(crate) struct Load {
     #[arg(long)]
     pub(crate) json: bool,
     /// Write a report: each image with its digest, status and reason, and totals; a page to look
-    /// at when FILE ends in .html, else JSON
+    /// at when FILE ends in .html, else JSON. Until the load is over that of an earlier run is
+    /// called FILE.previous
     #[arg(long, value_name = "FILE")]
     pub(crate) report: Option<PathBuf>,
 }

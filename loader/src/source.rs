@@ -76,7 +76,7 @@ pub(crate) fn open_whole(path: &Path) -> Result<BundleFile> {
     let bundle = BundleFile::open(path).with_context(|| path.display().to_string())?;
     let (size, want) = (bundle.file_size(), bundle.layout().size());
     if size < want {
-        bail!("{} is cut off: it has {size} of {want} bytes; copy it again", path.display());
+        bail!("{} is cut off at byte {size} of {want}: copy it again", path.display());
     }
     Ok(bundle)
 }

@@ -60,7 +60,7 @@ fn verify_finds_every_cut_and_every_addition() {
     fs::write(&damaged, &bytes[..bytes.len() - 1]).unwrap();
     let mut plan = loader();
     plan.arg("plan").arg(&damaged).args(["--to", "http://127.0.0.1:1"]);
-    plan.run().expect(1).says("is cut off: it has").says("copy it again");
+    plan.run().expect(1).says("is cut off at byte").says("copy it again");
     for extra in [&b"\0"[..], &[0; 512], &[0; 10240], b"more"] {
         fs::write(&damaged, [&bytes, extra].concat()).unwrap();
         let found = verify();
