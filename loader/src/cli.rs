@@ -172,22 +172,25 @@ pub(crate) struct List {
 }
 
 /// Where the registry is and how to get in.
-///
-/// Without --username, the variables TRANSHIP_USERNAME and TRANSHIP_PASSWORD are used if set, then
-/// Docker's and podman's auth files. Proxies are taken from HTTPS_PROXY, HTTP_PROXY and NO_PROXY.
 #[derive(Debug, Args)]
 #[command(next_help_heading = "Connection")]
 pub(crate) struct Connection {
     /// Registry, as `https://HOST:PORT`; `http://` only for this machine or with --plain-http
+    ///
+    /// Proxies are taken from HTTPS_PROXY and HTTP_PROXY, or else ALL_PROXY (small letters do too),
+    /// as `http://[NAME:PASSWORD@]HOST:PORT`. NO_PROXY names what is reached without one, parted by
+    /// commas: hosts, domains with all that is below them, addresses, networks as 10.0.0.0/8, or
+    /// `*`. This machine (localhost, 127.0.0.0/8, ::1) is never reached through a proxy.
     #[arg(long, value_name = "URL")]
     pub(crate) to: String,
     /// What the registry is; `auto` finds Harbor out
     #[arg(long, value_name = "KIND", default_value = "auto")]
     pub(crate) target_kind: TargetKind,
-    /// Allow a connection without encryption
+    /// Allow a connection without encryption, to the registry and to where it sends for tokens
     #[arg(long)]
     pub(crate) plain_http: bool,
-    /// Trust these certificate authorities (PEM) instead of the system's
+    /// Trust the certificates in this file (PEM) instead of the system's: authorities, or the
+    /// registry's own
     #[arg(long, value_name = "FILE", conflicts_with = "insecure_skip_tls_verify")]
     pub(crate) ca_file: Option<PathBuf>,
     /// Do not check the registry's certificate: anybody could be answering
@@ -200,6 +203,13 @@ pub(crate) struct Connection {
     #[arg(long, value_name = "FILE", requires = "client_cert")]
     pub(crate) client_key: Option<PathBuf>,
     /// Account to log in with [env: TRANSHIP_USERNAME]
+    ///
+    /// Without one, what docker, podman or skopeo have logged in with is looked up in these files:
+    /// that of REGISTRY_AUTH_FILE, DOCKER_CONFIG/config.json, ~/.docker/config.json,
+    /// XDG_RUNTIME_DIR/containers/auth.json (else /run/containers/UID/auth.json), and
+    /// XDG_CONFIG_HOME/containers/auth.json (else ~/.config/containers/auth.json). The first that
+    /// names the registry counts, and in it the most specific key: HOST/TEAM for the repositories
+    /// below TEAM, HOST for the others. Credential helpers are asked.
     #[arg(short, long, value_name = "NAME")]
     pub(crate) username: Option<String>,
     /// Read the password from standard input

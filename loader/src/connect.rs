@@ -13,6 +13,7 @@ use anyhow::{Context, Result, bail};
 use tranship_common::Progress;
 use tranship_common::bundle::Contents;
 use tranship_terminal::{Terminal, quantity};
+use url::Url;
 
 use crate::cli::{Connection, Names, NewProjects, TargetKind};
 use crate::destination::{Destination, Expected, identify};
@@ -21,7 +22,8 @@ use crate::harbor::projects::ProjectMaker;
 use crate::plan::mapping::{Mapped, Mapping};
 use crate::plan::rules::rules_of;
 use crate::registry::{
-    Credentials, Registry, Target, Tls, from_auth_files, http_client, password_from,
+    Accounts, Credentials, Proxies, Registry, Target, Tls, from_auth_files, http_client,
+    password_from,
 };
 use crate::transfer::retry::{Patience, Pauses};
 use crate::transfer::stop::Stop;
@@ -110,8 +112,8 @@ fn connect(options: &Connection, terminal: Terminal) -> Result<Registry> {
         terminal.message("warning: the registry's certificate is not checked");
     }
     let target = Target::parse(&options.to, options.plain_http)?;
-    let credentials = credentials(options, &target.authority())?;
-    client(options, target, credentials)
+    let accounts = accounts(options, &target.authority())?;
+    client(options, target, accounts)
 }
 
 /// The same registry for the account that makes projects, if there is one.
@@ -126,21 +128,55 @@ fn connect_as_administrator(
     };
     let credentials = Credentials::Password { username, password: password_file(path)? };
     let target = Target::parse(&connection.to, connection.plain_http)?;
-    client(connection, target, Some(credentials)).map(Some)
+    client(connection, target, credentials.into()).map(Some)
 }
 
-fn client(
-    options: &Connection,
-    target: Target,
-    credentials: Option<Credentials>,
-) -> Result<Registry> {
+fn client(options: &Connection, target: Target, accounts: Accounts) -> Result<Registry> {
     let tls = Tls {
         ca_file: options.ca_file.clone(),
         client_certificate: options.client_cert.clone().zip(options.client_key.clone()),
         skip_verify: options.insecure_skip_tls_verify,
     };
-    let http = http_client(&target, &tls)?;
-    Ok(Registry::new(http, target, credentials, Duration::from_secs(options.timeout.get())))
+    let proxies = match proxies() {
+        // What nobody asks for need not be right.
+        Err(_) if target.is_loopback() => Proxies::default(),
+        proxies => proxies?,
+    };
+    let http = http_client(&tls, &proxies)?;
+    Ok(Registry::new(http, target, accounts, Duration::from_secs(options.timeout.get())))
+}
+
+/// The proxies of the environment. A variable in capitals counts before one in small letters.
+fn proxies() -> Result<Proxies> {
+    let variable = |name: &str| {
+        let value = env::var(name).or_else(|_| env::var(name.to_lowercase()));
+        value.ok().map(|value| value.trim().to_owned()).filter(|value| !value.is_empty())
+    };
+    let proxy = |own: &'static str| -> Result<Option<Url>> {
+        let found = [own, "ALL_PROXY"].into_iter().find_map(|name| Some((name, variable(name)?)));
+        found
+            .map(|(name, value)| proxy_address(&value).with_context(|| name.to_owned()))
+            .transpose()
+    };
+    Ok(Proxies {
+        for_http: proxy("HTTP_PROXY")?,
+        for_https: proxy("HTTPS_PROXY")?,
+        not_for: variable("NO_PROXY").unwrap_or_default(),
+    })
+}
+
+/// Without a scheme it is `http://`. The address may hold a password, so it is not shown.
+fn proxy_address(value: &str) -> Result<Url> {
+    let with_scheme = match value.contains("://") {
+        true => value.to_owned(),
+        false => format!("http://{value}"),
+    };
+    let url = Url::parse(&with_scheme).ok().filter(Url::has_host);
+    let url = url.context("this is no address of a proxy: give http://HOST:PORT")?;
+    match url.scheme() {
+        "http" | "https" => Ok(url),
+        scheme => bail!("a proxy that speaks {scheme} cannot be used, only one that speaks HTTP"),
+    }
 }
 
 /// How long things are waited for.
@@ -156,7 +192,7 @@ fn pauses(options: &Connection) -> Pauses {
 }
 
 /// The first of: options, environment, auth files.
-fn credentials(options: &Connection, authority: &str) -> Result<Option<Credentials>> {
+fn accounts(options: &Connection, authority: &str) -> Result<Accounts> {
     let password_variable = || env::var("TRANSHIP_PASSWORD").ok();
     let username = options.username.clone().or_else(|| env::var("TRANSHIP_USERNAME").ok());
     let Some(username) = username else { return in_time(authority) };
@@ -172,7 +208,7 @@ fn credentials(options: &Connection, authority: &str) -> Result<Option<Credentia
              --password-file or TRANSHIP_PASSWORD"
         );
     };
-    Ok(Some(Credentials::Password { username, password }))
+    Ok(Credentials::Password { username, password }.into())
 }
 
 fn password_file(path: &Path) -> Result<String> {
@@ -184,7 +220,7 @@ fn password_file(path: &Path) -> Result<String> {
 const HELPER_TIMEOUT: Duration = Duration::from_secs(60);
 
 /// Looks into the auth files, with a limit on the time that a credential helper may take.
-fn in_time(authority: &str) -> Result<Option<Credentials>> {
+fn in_time(authority: &str) -> Result<Accounts> {
     let (sender, receiver) = mpsc::channel();
     let name = authority.to_owned();
     // The thread of a helper that hangs ends with the program.

@@ -14,9 +14,6 @@ use crate::plan::survey::{Projects, Survey, Surveyor};
 use crate::registry::{Registry, RequestError};
 use crate::transfer::retry::Patience;
 
-/// The service that Harbor's token endpoint gives tokens for: that is how it is known.
-const SERVICE: &str = "harbor-registry";
-
 /// What the user says that the target is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Expected {
@@ -55,10 +52,11 @@ impl Destination {
 
     /// Which projects exist; none are looked at where the target is not Harbor.
     pub(crate) async fn projects(&self, mapped: &Mapped) -> Result<Projects, Failure> {
-        match &self.harbor {
-            Some(harbor) => projects::existing(harbor, mapped, &self.patience, self.jobs).await,
-            None => Ok(Projects::new()),
-        }
+        let Some(harbor) = &self.harbor else { return Ok(Projects::new()) };
+        let mut projects = projects::existing(harbor, mapped, &self.patience, self.jobs).await?;
+        // Whoever has no account is shown public ones alone: the others may be there.
+        projects.retain(|_, exists| *exists || self.registry.has_credentials());
+        Ok(projects)
     }
 
     /// What the target has of each image. Projects that do not exist are not asked for images:
@@ -69,6 +67,8 @@ impl Destination {
         projects: &Projects,
         deep: bool,
     ) -> Result<Survey, Failure> {
+        let names = mapped.repositories.iter().map(|repository| repository.name.name());
+        self.registry.expect_repositories(names);
         let surveyor = Surveyor {
             registry: &self.registry,
             harbor: self.harbor.as_deref(),
@@ -98,10 +98,10 @@ pub(crate) async fn identify(
     patience.ask(About::Target, ping).await.with_context(asking)?.with_context(asking)?;
     match expected {
         Expected::Registry => return Ok(None),
-        Expected::Anything if !is_harbor(registry).await => return Ok(None),
+        Expected::Anything if !registry.is_harbor() => return Ok(None),
         Expected::Anything | Expected::Harbor => {}
     }
-    registry.prefer_password(lock).await;
+    registry.prefer_password(lock);
     let info = || api::system_info(registry);
     let info = patience.ask(About::Target, info).await.with_context(asking)?;
     if info.harbor_version.is_empty() {
@@ -113,15 +113,10 @@ pub(crate) async fn identify(
 async fn ping(registry: &Registry, lock: Duration) -> Result<(), RequestError> {
     match registry.ping().await {
         // Somebody else's wrong password locks the user name for a moment.
-        Err(RequestError::Credentials { .. }) if is_harbor(registry).await => {
+        Err(RequestError::Credentials { .. }) if registry.is_harbor() => {
             tokio::time::sleep(lock).await;
             registry.ping().await
         }
         other => other,
     }
-}
-
-/// Whether a registry that was pinged is Harbor's.
-async fn is_harbor(registry: &Registry) -> bool {
-    registry.service().await.as_deref() == Some(SERVICE)
 }

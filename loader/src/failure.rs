@@ -36,7 +36,7 @@ pub(crate) enum Kind {
     Lost,
     /// Whoever answers is not trusted.
     Untrusted,
-    /// The account or its password is wrong.
+    /// The account or its password is wrong, or cannot be shown to the target.
     Credentials,
     /// The account has not the right, or the target does not know the account.
     Denied,
@@ -89,8 +89,10 @@ impl Kind {
             RequestError::Connect { .. }
             | RequestError::Interrupted { .. }
             | RequestError::Stalled { .. } => Self::Away,
-            RequestError::Certificate { .. } | RequestError::NotTls { .. } => Self::Untrusted,
-            RequestError::Credentials { .. } => Self::Credentials,
+            RequestError::Certificate { .. }
+            | RequestError::NotTls { .. }
+            | RequestError::Handshake { .. } => Self::Untrusted,
+            RequestError::Credentials { .. } | RequestError::Login { .. } => Self::Credentials,
             RequestError::Protocol { .. } | RequestError::TooMuch { .. } => Self::Refused,
             RequestError::Content(_) => Self::Bytes,
             RequestError::Answer(answer) => Self::of_answer(answer),

@@ -9,10 +9,11 @@ mod endpoints;
 mod error;
 mod target;
 mod tls;
+mod transport;
 
 pub(crate) use body::{Content, SMALL, whole};
-pub(crate) use credentials::{Credentials, from_auth_files, password_from};
+pub(crate) use credentials::{Accounts, Credentials, from_auth_files, password_from};
 pub(crate) use endpoints::{Registry, Upload};
 pub(crate) use error::{Answer, RequestError};
 pub(crate) use target::Target;
-pub(crate) use tls::{Tls, http_client};
+pub(crate) use tls::{Proxies, Tls, http_client};

@@ -51,6 +51,8 @@ pub struct State {
     /// It names its own address as that of the token endpoint too, as Harbor does, and not the one
     /// that the request came to.
     pub realm_is_external: bool,
+    /// What its tokens are for. By any other name than Harbor's it gets no password but for tokens.
+    pub service: String,
     /// So many of the next requests find its database away; `usize::MAX` until it is back.
     pub database_away: usize,
     /// Takes no changes.
@@ -195,6 +197,7 @@ impl State {
             version: "2.9.5".to_owned(),
             external_url: format!("{scheme}://harbor.internal"),
             realm_is_external: false,
+            service: "harbor-registry".to_owned(),
             database_away: 0,
             read_only: false,
             admin_only: false,

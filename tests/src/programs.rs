@@ -41,7 +41,10 @@ fn clean(mut command: Command) -> Command {
             command.env_remove(name);
         }
     }
-    command.env("HOME", "/nonexistent").env_remove("XDG_RUNTIME_DIR").env_remove("RUST_BACKTRACE");
+    for name in ["XDG_RUNTIME_DIR", "XDG_CONFIG_HOME", "REGISTRY_AUTH_FILE", "RUST_BACKTRACE"] {
+        command.env_remove(name);
+    }
+    command.env("HOME", "/nonexistent");
     command.stdin(Stdio::null());
     command
 }

@@ -1,4 +1,5 @@
-//! A certificate authority of our own, and certificates that it has signed.
+//! A certificate authority of our own and certificates that it has signed, and some that nobody has
+//! signed.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -12,7 +13,10 @@ use tokio_rustls::rustls::crypto::ring;
 use tokio_rustls::rustls::pki_types::pem::PemObject;
 use tokio_rustls::rustls::pki_types::{CertificateDer, PrivateKeyDer};
 
-/// `ca.pem`, `server.pem`, `server.key`, `client.pem` and `client.key` in a folder.
+use crate::programs::shell;
+
+/// `ca.pem`, `server.pem`, `server.key`, `client.pem` and `client.key` in a folder; a certificate
+/// that is its own authority is there as `server.pem` and `server.key` alone.
 #[derive(Debug)]
 pub struct Certificates(TempDir);
 
@@ -55,6 +59,36 @@ impl Certificates {
             write("pem", signed.pem());
             write("key", key.serialize_pem());
         }
+        Self(folder)
+    }
+
+    /// A certificate that is its own authority, as `openssl req -x509` makes it.
+    ///
+    /// # Panics
+    /// When the files cannot be written.
+    #[must_use]
+    pub fn own_authority(name: &str, last_year: i32) -> Self {
+        let folder = tempfile::tempdir().expect("a temporary folder");
+        let mut params = CertificateParams::new(vec![name.to_owned()]).expect("a legal name");
+        params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+        params.not_after = date_time_ymd(last_year, 1, 1);
+        let key = KeyPair::generate().expect("a key");
+        let certificate = params.self_signed(&key).expect("it signs itself");
+        fs::write(folder.path().join("server.pem"), certificate.pem()).expect("it can be written");
+        fs::write(folder.path().join("server.key"), key.serialize_pem())
+            .expect("it can be written");
+        Self(folder)
+    }
+
+    /// One that the program `openssl req -x509` makes for 127.0.0.1, with these arguments.
+    #[must_use]
+    pub fn by_openssl(arguments: &str) -> Self {
+        let folder = tempfile::tempdir().expect("a temporary folder");
+        let script = format!(
+            "openssl req -x509 {arguments} -nodes -days 30 -subj /CN=registry \
+             -addext subjectAltName=IP:127.0.0.1 -keyout server.key -out server.pem"
+        );
+        shell(folder.path(), &script);
         Self(folder)
     }
 

@@ -5,6 +5,7 @@ use tranship_terminal::{Exit, Terminal, quantity};
 
 use crate::cli::Projects;
 use crate::connect::{map, project_maker, reach};
+use crate::harbor::projects::existing;
 
 pub(crate) fn run(options: &Projects, terminal: Terminal) -> Result<Exit> {
     let bundle = super::open(&options.bundle)?;
@@ -16,7 +17,9 @@ pub(crate) fn run(options: &Projects, terminal: Terminal) -> Result<Exit> {
             bail!("{} is not Harbor and has no projects", destination.registry.target());
         };
         let mapped = map(bundle.contents(), &options.names, &destination, terminal)?;
-        let projects = destination.projects(&mapped).await?;
+        // Asked by who makes them: others may not be shown all that there are.
+        let (patience, jobs) = (&destination.patience, destination.jobs);
+        let projects = existing(&maker.harbor, &mapped, patience, jobs).await?;
         let missing = projects.iter().filter(|(_, exists)| !**exists);
         let missing = missing.map(|(name, _)| name.as_str());
         let made = maker.make_missing(missing, &destination.patience, terminal).await?;

@@ -7,19 +7,16 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use bytes::Bytes;
-use reqwest::header::{
-    ACCEPT, CONTENT_LENGTH, CONTENT_TYPE, HeaderMap, LINK, LOCATION, RANGE, RETRY_AFTER,
-};
+use reqwest::header::{ACCEPT, CONTENT_LENGTH, CONTENT_TYPE, HeaderMap, LINK, LOCATION, RANGE};
 use reqwest::{Client, Method, RequestBuilder, Response, StatusCode};
-use rustls::CertificateError;
 use tranship_common::limits::MAX_MANIFEST;
 use tranship_common::{Digest, MediaType, Progress, Repository, kinds};
 use url::Url;
 
 use super::auth::{Auth, Scope, Shown};
 use super::body::{Content, Sent, body};
-use super::error::MAX_ERROR_BODY;
-use super::{Answer, Credentials, RequestError, Target};
+use super::transport::{error_answer, gather, transport_error};
+use super::{Accounts, RequestError, Target};
 
 /// After a body, a registry may take this long to put it in its place, for every MiB of it.
 const COMMIT_TIME_PER_MIB: Duration = Duration::from_millis(100);
@@ -50,25 +47,30 @@ pub(crate) enum Upload {
 
 impl Registry {
     /// A registry that is given up on a request when nothing moves for the time `stall`.
-    pub(crate) fn new(
-        http: Client,
-        target: Target,
-        credentials: Option<Credentials>,
-        stall: Duration,
-    ) -> Self {
-        let requests = AtomicU64::new(0);
-        Self { http, target, auth: Auth::new(credentials), stall, requests }
+    pub(crate) fn new(http: Client, target: Target, accounts: Accounts, stall: Duration) -> Self {
+        let (auth, requests) = (Auth::new(target.clone(), accounts, stall), AtomicU64::new(0));
+        Self { http, target, auth, stall, requests }
     }
 
-    /// The service that the registry wants tokens for, once it has asked for one.
-    pub(crate) async fn service(&self) -> Option<String> {
-        self.auth.service().await
+    /// Whether the registry, which was pinged, has asked to log in as only Harbor does.
+    pub(crate) fn is_harbor(&self) -> bool {
+        self.auth.is_harbor()
+    }
+
+    /// Whether there is any account.
+    pub(crate) fn has_credentials(&self) -> bool {
+        self.auth.has_credentials()
+    }
+
+    /// Takes note of the repositories that requests will concern: fewer tokens do then.
+    pub(crate) fn expect_repositories<'a>(&self, names: impl Iterator<Item = &'a Repository>) {
+        self.auth.expect(names);
     }
 
     /// From now on the password goes with each request, where there is one; after a refusal it is
     /// shown once more when the time `lock` is over.
-    pub(crate) async fn prefer_password(&self, lock: Duration) {
-        self.auth.prefer_password(lock).await;
+    pub(crate) fn prefer_password(&self, lock: Duration) {
+        self.auth.prefer_password(lock);
     }
 
     /// A request beside the registry's own endpoints, on the same host.
@@ -101,10 +103,14 @@ impl Registry {
     pub(crate) async fn ping(&self) -> Result<(), RequestError> {
         let url = self.target.join("/v2/");
         let response = self.send(&Scope::default(), || self.http.get(url.clone())).await?;
-        let is_refused = response.status() == StatusCode::UNAUTHORIZED;
-        if is_refused && self.auth.has_credentials() && self.auth.clock_difference() == 0 {
-            let (target, account) = (self.target.to_string(), self.auth.account());
-            return Err(RequestError::Credentials { target, account });
+        if response.status() == StatusCode::UNAUTHORIZED {
+            if self.auth.has_credentials() && self.auth.clock_difference() == 0 {
+                return Err(self.auth.refusal(&Scope::default()));
+            }
+            // What may be done without an account is told only for a repository.
+            if !self.auth.has_credentials() && self.auth.is_by_token() {
+                return Ok(());
+            }
         }
         self.expect(Method::GET, &url, response, &[StatusCode::OK]).await.map(drop)
     }
@@ -370,7 +376,7 @@ impl Registry {
                 progress.take_back_bytes(sent.bytes());
             }
             let (response, shown) = result?;
-            if tries == 1 && self.may_answer(&response, scope, &shown).await {
+            if tries == 1 && self.may_answer(&response, scope, &shown).await? {
                 continue;
             }
             return self.expect(method, url, response, good).await;
@@ -425,7 +431,7 @@ impl Registry {
     ) -> Result<Response, RequestError> {
         let (authorized, shown) = self.auth.authorize(&self.http, request(), scope).await?;
         let response = self.watched(self.answer_to(authorized), || 0, || self.stall).await?;
-        if !self.may_answer(&response, scope, &shown).await {
+        if !self.may_answer(&response, scope, &shown).await? {
             return Ok(response);
         }
         let (authorized, shown) = self.auth.authorize(&self.http, request(), scope).await?;
@@ -437,9 +443,16 @@ impl Registry {
     }
 
     /// Whether the answer is a 401 after which the same request may fare better.
-    async fn may_answer(&self, response: &Response, scope: &Scope, shown: &Shown) -> bool {
-        response.status() == StatusCode::UNAUTHORIZED
-            && self.auth.refused(&self.target, response.headers(), scope, shown).await
+    async fn may_answer(
+        &self,
+        response: &Response,
+        scope: &Scope,
+        shown: &Shown,
+    ) -> Result<bool, RequestError> {
+        match response.status() {
+            StatusCode::UNAUTHORIZED => self.auth.refused(response.headers(), scope, shown).await,
+            _ => Ok(false),
+        }
     }
 
     async fn answer_to(&self, request: RequestBuilder) -> Result<Response, RequestError> {
@@ -494,7 +507,7 @@ impl Registry {
     /// An answer that is an error.
     async fn refused(&self, method: Method, url: &Url, response: Response) -> RequestError {
         let request = format!("{method} {}", url.path());
-        let mut answer = answer(&request, response, self.stall).await;
+        let mut answer = error_answer(&request, response, self.stall).await;
         answer.clock_difference = self.auth.clock_difference();
         answer.anonymous = !self.auth.has_credentials();
         RequestError::Answer(Box::new(answer))
@@ -508,22 +521,16 @@ impl Registry {
         mut response: Response,
         most: u64,
     ) -> Result<Bytes, RequestError> {
-        let target = || self.target.to_string();
-        let read = async {
-            let mut body = Vec::new();
-            while let Some(piece) =
-                response.chunk().await.map_err(|error| transport_error(&target(), error))?
-            {
-                body.extend_from_slice(&piece);
-                if body.len() as u64 > most {
-                    return Err(self.too_much(url));
-                }
-            }
-            Ok(body.into())
-        };
+        let mut body = Vec::new();
         let limit = self.stall * BODY_TIME;
-        let stalled = || RequestError::Stalled { target: target(), seconds: limit.as_secs() };
-        tokio::time::timeout(limit, read).await.map_err(|_| stalled())?
+        let read = tokio::time::timeout(limit, gather(&mut response, most, &mut body)).await;
+        let target = self.target.to_string();
+        match read {
+            Err(_) => Err(RequestError::Stalled { target, seconds: limit.as_secs() }),
+            Ok(Err(error)) => Err(transport_error(&target, error)),
+            Ok(Ok(())) if body.len() as u64 > most => Err(self.too_much(url)),
+            Ok(Ok(())) => Ok(body.into()),
+        }
     }
 
     fn too_much(&self, url: &Url) -> RequestError {
@@ -577,77 +584,4 @@ fn next_page(target: &Target, url: &Url, headers: &HeaderMap) -> Option<Url> {
     let link = headers.get(LINK)?.to_str().ok()?;
     let (address, relation) = link.strip_prefix('<')?.split_once('>')?;
     relation.contains("next").then(|| target.resolve(url, address)).flatten()
-}
-
-/// Reads an error answer, as far as it comes without a pause longer than `stall`.
-pub(super) async fn answer(request: &str, mut response: Response, stall: Duration) -> Answer {
-    let header = |name| response.headers().get(name).and_then(|value| value.to_str().ok());
-    let retry_after = header(RETRY_AFTER).and_then(|value| value.parse().ok());
-    let location = header(LOCATION).filter(|_| response.status().is_redirection());
-    let location = location.map(str::to_owned);
-    let mut body = Vec::new();
-    // A body that breaks off says what it says.
-    while let Ok(Ok(Some(piece))) = tokio::time::timeout(stall, response.chunk()).await {
-        body.extend_from_slice(&piece);
-        if body.len() > MAX_ERROR_BODY {
-            break;
-        }
-    }
-    Answer {
-        request: request.to_owned(),
-        status: response.status(),
-        errors: Answer::read_errors(&body),
-        retry_after: retry_after.map(Duration::from_secs),
-        location,
-        clock_difference: 0,
-        anonymous: false,
-    }
-}
-
-/// Sorts what went wrong below HTTP.
-pub(super) fn transport_error(target: &str, source: reqwest::Error) -> RequestError {
-    let target = target.to_owned();
-    // An address may carry an upload's state; it is of no use to a person.
-    let source = source.without_url();
-    match tls_error(&source) {
-        Some(rustls::Error::InvalidCertificate(why)) => {
-            let advice = advice(why);
-            RequestError::Certificate { target, advice, source: source.into() }
-        }
-        Some(rustls::Error::InvalidMessage(_)) => RequestError::NotTls { target },
-        _ if source.is_connect() => RequestError::Connect { target, source: source.into() },
-        _ => RequestError::Interrupted { target, source: source.into() },
-    }
-}
-
-/// What to do about a certificate that was not accepted.
-fn advice(why: &CertificateError) -> &'static str {
-    match why {
-        CertificateError::Expired | CertificateError::ExpiredContext { .. } => {
-            "renew it, or set this machine's clock if that is wrong"
-        }
-        CertificateError::NotValidYet | CertificateError::NotValidYetContext { .. } => {
-            "set this machine's clock, which is probably behind"
-        }
-        CertificateError::NotValidForName | CertificateError::NotValidForNameContext { .. } => {
-            "use a name with --to that the certificate is for"
-        }
-        _ => "give the authority that signed it with --ca-file",
-    }
-}
-
-/// The TLS error among the causes, if there is one.
-fn tls_error(error: &reqwest::Error) -> Option<&rustls::Error> {
-    let mut cause = std::error::Error::source(error);
-    while let Some(error) = cause {
-        if let Some(found) = error.downcast_ref::<rustls::Error>() {
-            return Some(found);
-        }
-        // An I/O error that wraps another error skips it when asked for its source.
-        cause = match error.downcast_ref::<std::io::Error>().and_then(std::io::Error::get_ref) {
-            Some(wrapped) => Some(wrapped),
-            None => error.source(),
-        };
-    }
-    None
 }

@@ -39,9 +39,20 @@ pub(crate) enum RequestError {
         "{target} does not answer with TLS; if it is to be plain HTTP, say http:// and --plain-http"
     )]
     NotTls { target: String },
+    /// The two sides have no way in common to secure a connection. Not retried.
+    #[error("no secure connection to {target} can be agreed on: {why}")]
+    Handshake {
+        target: String,
+        why: &'static str,
+        #[source]
+        source: Cause,
+    },
     /// The account or its password is wrong. Not retried.
-    #[error("{target} refuses the user name or password of {account}{}", robot_hint(account))]
-    Credentials { target: String, account: String },
+    #[error("{target} refuses the user name or password of {account}{hint}")]
+    Credentials { target: String, account: String, hint: &'static str },
+    /// What the registry asks for cannot, or must not, be shown to it. Not retried.
+    #[error("cannot log in to {target}: {what}")]
+    Login { target: String, what: String },
     /// The connection broke while the request was under way. Retried.
     #[error("the connection to {target} broke off")]
     Interrupted {
@@ -80,14 +91,6 @@ impl From<reqwest::Error> for Cause {
             last = cause;
         }
         Self(last.to_string())
-    }
-}
-
-/// Harbor's robots have a `$` in their names, which a shell takes away unless it is quoted.
-fn robot_hint(account: &str) -> &'static str {
-    match account.starts_with("robot") && !account.contains('$') {
-        true => "; the names of robots have a `$` in them: put them between single quotes",
-        false => "",
     }
 }
 

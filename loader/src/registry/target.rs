@@ -4,9 +4,17 @@ use std::fmt;
 
 use url::{Host, Url};
 
+/// Everything that a proxy is never asked for, as `NO_PROXY` has it: the addresses that
+/// [`is_loopback`] knows.
+pub(super) const LOOPBACK: &str = "localhost,127.0.0.0/8,::1";
+
 /// Scheme, host and port of a registry.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Target(Url);
+pub(crate) struct Target {
+    url: Url,
+    /// Secrets may travel without encryption.
+    plain_http: bool,
+}
 
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
 pub(crate) enum TargetError {
@@ -50,32 +58,55 @@ impl Target {
         if url.path() != "/" || url.query().is_some() || url.fragment().is_some() {
             return Err(TargetError::Path(text.to_owned()));
         }
-        Ok(Self(url))
+        Ok(Self { url, plain_http })
     }
 
     /// The address of a path below the root.
     pub(crate) fn join(&self, path: &str) -> Url {
-        let mut url = self.0.clone();
+        let mut url = self.url.clone();
         url.set_path(path);
         url
     }
 
     /// Host and port, as auth files name a registry.
     pub(crate) fn authority(&self) -> String {
-        let host = self.0.host_str().unwrap_or_default();
-        self.0.port().map_or_else(|| host.to_owned(), |port| format!("{host}:{port}"))
+        let host = self.url.host_str().unwrap_or_default();
+        self.url.port().map_or_else(|| host.to_owned(), |port| format!("{host}:{port}"))
     }
 
     /// Whether connections are encrypted.
     pub(crate) fn is_https(&self) -> bool {
-        self.0.scheme() == "https"
+        self.url.scheme() == "https"
+    }
+
+    /// Whether it is this machine.
+    pub(crate) fn is_loopback(&self) -> bool {
+        self.url.host().is_some_and(|host| is_loopback(&host))
+    }
+
+    /// Whether another address is served by the same program.
+    pub(super) fn is_at(&self, there: &Url) -> bool {
+        self.url.origin() == there.origin()
+    }
+
+    /// Whether a password may be sent to an address that the target names. What stays on this
+    /// machine needs no encryption, unless the target itself is one that was to be reached with it.
+    pub(super) fn may_hear_secrets(&self, there: &Url) -> bool {
+        match there.scheme() {
+            "https" => true,
+            "http" => {
+                let stays_here = there.host().is_some_and(|host| is_loopback(&host));
+                !self.is_https() && (self.plain_http || stays_here)
+            }
+            _ => false,
+        }
     }
 
     /// Resolves the `Location` of an answer. Registries that know themselves under another name
     /// (Harbor's external url) send that; the address in use has answered, so it is kept.
     pub(crate) fn resolve(&self, request: &Url, location: &str) -> Option<Url> {
         let there = request.join(location).ok()?;
-        let mut url = self.0.clone();
+        let mut url = self.url.clone();
         url.set_path(there.path());
         url.set_query(there.query());
         Some(url)
@@ -92,7 +123,7 @@ fn is_loopback(host: &Host<&str>) -> bool {
 
 impl fmt::Display for Target {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.0.as_str().trim_end_matches('/'))
+        f.write_str(self.url.as_str().trim_end_matches('/'))
     }
 }
 
@@ -122,6 +153,29 @@ mod tests {
         assert!(matches!(refused("https://u:p@harbor.example"), TargetError::Secret));
         assert!(matches!(refused("ftp://harbor.example"), TargetError::Malformed(_)));
         assert!(matches!(refused(""), TargetError::Malformed(_)));
+    }
+
+    #[test]
+    fn a_password_goes_nowhere_in_the_clear() {
+        let may = |target: &str, plain_http, there: &str| {
+            let target = Target::parse(target, plain_http).unwrap();
+            target.may_hear_secrets(&Url::parse(there).unwrap())
+        };
+        for (target, plain_http, there, want) in [
+            ("https://h", false, "https://elsewhere/token", true),
+            ("https://h", false, "http://h/token", false),
+            ("https://h", true, "http://h/token", false),
+            ("https://h", false, "http://localhost/token", false),
+            ("http://localhost:5000", false, "http://127.0.0.1:5001/token", true),
+            ("http://localhost:5000", false, "http://[::1]/token", true),
+            ("http://localhost:5000", false, "http://elsewhere/token", false),
+            ("http://localhost:5000", false, "http://localhost.elsewhere/token", false),
+            ("http://localhost:5000", true, "http://elsewhere/token", true),
+            ("http://h", true, "http://elsewhere/token", true),
+            ("http://h", true, "ftp://h/token", false),
+        ] {
+            assert_eq!(may(target, plain_http, there), want, "{target} {plain_http} {there}");
+        }
     }
 
     #[test]

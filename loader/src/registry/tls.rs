@@ -1,13 +1,23 @@
-//! The HTTP client and what it trusts.
+//! The HTTP client: whom it trusts, what it shows of us, and which way it takes.
 
-use std::fs;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::Duration;
 
-use anyhow::{Context, Result, ensure};
-use reqwest::{Certificate, Client, Identity, redirect};
+use anyhow::{Context, Result, anyhow};
+use reqwest::{Client, NoProxy, Proxy, redirect};
+use rustls::ClientConfig;
+use rustls::client::danger::ServerCertVerifier;
+use rustls::crypto::{CryptoProvider, ring};
+use rustls::pki_types::PrivateKeyDer;
+use rustls::pki_types::pem::PemObject;
+use url::Url;
 
-use super::Target;
+use super::target::LOOPBACK;
+use verifier::Verifier;
+
+mod pem;
+mod verifier;
 
 /// A registry that does not take the connection within this time is not there.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(20);
@@ -23,44 +33,89 @@ pub(crate) struct Tls {
     pub(crate) skip_verify: bool,
 }
 
+/// Who passes requests on. This machine itself is never asked for through a proxy.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Proxies {
+    pub(crate) for_http: Option<Url>,
+    pub(crate) for_https: Option<Url>,
+    /// Names, domains, addresses and networks that are asked for directly, parted by commas.
+    pub(crate) not_for: String,
+}
+
 /// Makes the client: HTTP/1.1, since one HTTP/2 connection would carry all uploads through one
 /// flow-control window; no cookies, since Harbor takes a session cookie for a browser's; no
 /// redirects, since no endpoint in use has one and a redirected upload would lose its body.
-pub(crate) fn http_client(target: &Target, tls: &Tls) -> Result<Client> {
-    // Another provider cannot have been installed before: nothing else in the process uses TLS.
-    let _ = rustls::crypto::ring::default_provider().install_default();
+pub(crate) fn http_client(tls: &Tls, proxies: &Proxies) -> Result<Client> {
     let mut builder = Client::builder()
         .user_agent(concat!("tranship-loader/", env!("CARGO_PKG_VERSION")))
         .http1_only()
         .connect_timeout(CONNECT_TIMEOUT)
         .tcp_nodelay(true)
-        .redirect(redirect::Policy::none());
-    if tls.skip_verify {
-        builder = builder.tls_danger_accept_invalid_certs(true);
-    } else if let Some(path) = &tls.ca_file {
-        let certificates = Certificate::from_pem_bundle(&read(path)?).unwrap_or_default();
-        ensure!(!certificates.is_empty(), "{} holds no PEM certificates", path.display());
-        builder = builder.tls_certs_only(certificates);
-    } else if !target.is_https() {
-        // The system's authorities are not needed, and a bare machine may have none.
-        builder = builder.tls_certs_only([]);
+        .redirect(redirect::Policy::none())
+        .tls_backend_preconfigured(configuration(tls)?)
+        .no_proxy();
+    let direct = NoProxy::from_string(&format!("{LOOPBACK},{}", proxies.not_for));
+    if let Some(proxy) = &proxies.for_http {
+        builder = builder.proxy(Proxy::http(proxy.clone())?.no_proxy(direct.clone()));
     }
-    if let Some((certificate, key)) = &tls.client_certificate {
-        let mut pem = read(certificate)?;
-        pem.push(b'\n');
-        pem.extend(read(key)?);
-        let identity = Identity::from_pem(&pem).with_context(|| {
-            format!(
-                "{} and {} are no PEM certificate and key",
-                certificate.display(),
-                key.display()
-            )
-        })?;
-        builder = builder.identity(identity);
+    if let Some(proxy) = &proxies.for_https {
+        builder = builder.proxy(Proxy::https(proxy.clone())?.no_proxy(direct));
     }
     builder.build().context("cannot set up the HTTP client")
 }
 
-fn read(path: &PathBuf) -> Result<Vec<u8>> {
-    fs::read(path).with_context(|| format!("cannot read {}", path.display()))
+fn configuration(tls: &Tls) -> Result<ClientConfig> {
+    let provider = Arc::new(ring::default_provider());
+    let verifier = verifier(tls, &provider)?;
+    let builder = ClientConfig::builder_with_provider(provider)
+        .with_safe_default_protocol_versions()?
+        .dangerous()
+        .with_custom_certificate_verifier(verifier);
+    let mut configuration = match &tls.client_certificate {
+        None => builder.with_no_client_auth(),
+        Some((certificate, key)) => {
+            let chain = pem::certificates(certificate)?.into_iter().map(|read| read.der).collect();
+            builder.with_client_auth_cert(chain, private_key(key)?).with_context(|| {
+                let (certificate, key) = (certificate.display(), key.display());
+                format!("{certificate} and {key} are no certificate and key that go together")
+            })?
+        }
+    };
+    configuration.alpn_protocols = vec![b"http/1.1".to_vec()];
+    Ok(configuration)
+}
+
+fn verifier(tls: &Tls, provider: &Arc<CryptoProvider>) -> Result<Arc<dyn ServerCertVerifier>> {
+    if tls.skip_verify {
+        return Ok(Arc::new(Verifier::of_anybody(provider)));
+    }
+    let Some(path) = &tls.ca_file else {
+        // A bare machine may have none; then nobody is trusted, and that is said in time.
+        let system = rustls_native_certs::load_native_certs().certs;
+        return Ok(Arc::new(Verifier::of(system, provider)?));
+    };
+    let mut trusting = Vec::new();
+    for read in pem::certificates(path)? {
+        Verifier::check(&read.der).map_err(|why| {
+            anyhow!(
+                "{}, line {}: this certificate cannot be used: {why}",
+                path.display(),
+                read.line
+            )
+        })?;
+        trusting.push(read.der);
+    }
+    Ok(Arc::new(Verifier::of(trusting, provider)?))
+}
+
+fn private_key(path: &Path) -> Result<PrivateKeyDer<'static>> {
+    let text = pem::read(path)?;
+    if text.contains("ENCRYPTED") {
+        let path = path.display();
+        return Err(anyhow!(
+            "the key in {path} is encrypted: `openssl pkey` takes the password off"
+        ));
+    }
+    PrivateKeyDer::from_pem_slice(text.as_bytes())
+        .with_context(|| format!("{} holds no PEM key", path.display()))
 }

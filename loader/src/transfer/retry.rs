@@ -117,6 +117,14 @@ impl Patience {
         Retries { patience: self, about, operation, begun, failures: 0, own: 0, waited }
     }
 
+    /// Whether an account is refused that is only locked perhaps.
+    fn may_be_locked(&self, error: &RequestError) -> bool {
+        let status = error.answer().map(|answer| answer.status);
+        self.is_harbor.get()
+            && self.registry.has_credentials()
+            && status == Some(StatusCode::UNAUTHORIZED)
+    }
+
     /// An operation has gone well.
     pub(crate) fn went_well(&self) {
         self.health.went_well();
@@ -175,7 +183,7 @@ impl Retries<'_> {
                 patience.health.cause(self.operation, self.begun, error).await?
             }
             // Somebody else's wrong passwords lock an account that has been let in before.
-            Kind::Denied if patience.is_harbor.get() && is_unauthorized(error) => {
+            Kind::Denied if patience.may_be_locked(error) => {
                 match patience.health.cause(self.operation, self.begun, error).await? {
                     Cause::Asked => return Err(patience.failure(error, about)),
                     Cause::Target => Cause::Target,
@@ -227,8 +235,4 @@ impl Retries<'_> {
         self.waited += pause;
         Some(pause)
     }
-}
-
-fn is_unauthorized(error: &RequestError) -> bool {
-    error.answer().is_some_and(|answer| answer.status == StatusCode::UNAUTHORIZED)
 }

@@ -95,6 +95,8 @@ impl Weather {
             Some(trouble)
         });
         if kind == "registry" {
+            // With tokens, as other registries have them.
+            harbor.state().service = "registry".into();
             let projects = (0..5).map(|number| (format!("project{number}"), Project::default()));
             harbor.state().projects.extend(projects);
         }

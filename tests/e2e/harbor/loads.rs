@@ -39,8 +39,8 @@ fn a_bundle_goes_into_projects_that_are_made_for_it() {
     let again = harbor.requests().split_off(before);
     let heads = again.iter().filter(|request| request.target.contains("/manifests/")).count();
     assert_eq!(heads, 18);
-    // Ping, token, ping, what it is, and one for each project.
-    assert_eq!(again.len() - heads, 4 + 7, "{again:#?}");
+    // Ping, once more with the password, what it is, and one for each project.
+    assert_eq!(again.len() - heads, 3 + 7, "{again:#?}");
 }
 
 #[test]
@@ -58,9 +58,9 @@ fn an_empty_target_gets_no_more_requests_than_it_must() {
     });
     // Nothing is asked of projects that were just made: not one HEAD.
     assert_eq!(to_images.count() as u64, least);
-    // Ping, token, ping, what it is, what new projects may hold; of 7 projects, whether they are
-    // there, that they are made, and what they hold at last.
-    assert_eq!(sent.len() as u64 - least, 5 + 3 * 7);
+    // Two pings, what it is, what new projects may hold; of 7 projects, whether they are there, that
+    // they are made, and what they hold at last.
+    assert_eq!(sent.len() as u64 - least, 4 + 3 * 7);
 }
 
 #[test]
@@ -75,21 +75,31 @@ fn harbor_taken_for_a_plain_registry() {
         }
         tree
     });
-    let harbor = Harbor::start();
-    for name in ["team", "other"] {
-        harbor.state().projects.insert(name.into(), Project::default());
-    }
+    let with_projects = || {
+        let harbor = Harbor::start();
+        for name in ["team", "other"] {
+            harbor.state().projects.insert(name.into(), Project::default());
+        }
+        harbor
+    };
+    let harbor = with_projects();
     let as_registry = || {
         let mut command = loading(&bundle, &harbor);
         command.args(["--target-kind", "registry"]);
         command
     };
-    // With tokens, as any client has them; one of them for a mount out of another project.
     as_registry().run().ok().prints("2 images loaded").prints("1 mounted");
+    // The password does for the registry's part of it too.
+    assert!(harbor.requests().iter().all(|request| request.target.starts_with("/v2/")));
+    as_registry().run().ok().prints("0 images loaded, 2 already there");
+
+    // With tokens, as any client has them; one of them for a mount out of another project.
+    let harbor = with_projects();
+    harbor.state().service = "registry".into();
+    loading(&bundle, &harbor).run().ok().prints("2 images loaded").prints("1 mounted");
     let requests = harbor.requests();
     assert!(requests.iter().any(|request| request.target.starts_with("/service/token")));
     assert!(requests.iter().all(|request| !request.target.starts_with("/api/")));
-    as_registry().run().ok().prints("0 images loaded, 2 already there");
 
     let plain = e2e::Registry::start();
     let mut mistaken = load(&bundle.path(), &plain.url());
@@ -134,6 +144,7 @@ fn tokens_that_end_in_the_middle_of_a_load() {
         None
     });
     harbor.state().projects.insert("team".into(), Project::default());
+    harbor.state().service = "registry".into();
     loading(&bundle, &harbor)
         .args(["--target-kind", "registry", "--jobs", "1"])
         .run()

@@ -206,10 +206,7 @@ fn a_wrong_password_is_said_at_once() {
             .says("refuses the user name or password of admin");
     }
     let mut unquoted = load(&bundle.path(), &harbor.url());
-    log_in(&mut unquoted, "robotloader", "x")
-        .run()
-        .expect(1)
-        .says("put them between single quotes");
+    log_in(&mut unquoted, "robotloader", "x").run().expect(1).says("put it between single quotes");
     assert!(harbor.requests().iter().all(|request| request.method == "GET"));
 }
 

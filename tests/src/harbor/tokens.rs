@@ -57,7 +57,8 @@ impl State {
                     format!(",scope=\"repository:{}:pull,push{from}\"", subject.repository)
                 });
                 let realm = self.realm(request);
-                format!("Bearer realm=\"{realm}/service/token\",service=\"harbor-registry\"{scope}")
+                let service = &self.service;
+                format!("Bearer realm=\"{realm}/service/token\",service=\"{service}\"{scope}")
             }
         };
         Verdict::error(401, "UNAUTHORIZED", "unauthorized: unauthorized")
@@ -82,7 +83,7 @@ impl State {
             return Verdict::text(405, "text/plain", "Method Not Allowed".into());
         }
         let service = request.parameter("service").unwrap_or_default();
-        if service != "harbor-registry" {
+        if service != self.service {
             let words = format!("Unable to handle service: {service}");
             return Verdict::text(400, "text/plain", words);
         }
