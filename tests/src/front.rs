@@ -102,6 +102,18 @@ pub enum Verdict {
 }
 
 impl Verdict {
+    /// Whether the request comes to the upstream, whole or in part.
+    pub(crate) fn passes_on(&self) -> bool {
+        matches!(
+            self,
+            Self::Forward
+                | Self::ForwardAndClose
+                | Self::CutUp(_)
+                | Self::CutDown(_)
+                | Self::StallInBody
+        )
+    }
+
     /// An answer with a status and nothing else.
     #[must_use]
     pub fn status(status: u16) -> Self {

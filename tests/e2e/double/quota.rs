@@ -1,6 +1,6 @@
 use std::sync::Barrier;
 
-use super::{Client, double};
+use super::{Client, double, names};
 use e2e::Harbor;
 use e2e::harbor::{Account, Kind, Project};
 use tranship_common::Digest;
@@ -34,6 +34,7 @@ fn a_blob_is_counted_once_for_each_project() {
 #[test]
 fn a_mount_that_finds_nothing_is_never_given_back() {
     let harbor = double();
+    harbor.state().miscounts = true;
     let admin = Client { harbor: &harbor, name: "admin" };
     // Nobody has it: nothing is reserved.
     assert_eq!(admin.mount(&Digest::of(BLOB), "team/a", "team/a"), 202);
@@ -75,6 +76,7 @@ fn what_is_refused_is_given_back() {
 #[test]
 fn mounts_at_the_same_time_are_each_counted() {
     let harbor = double();
+    harbor.state().miscounts = true;
     let admin = Client { harbor: &harbor, name: "admin" };
     let digest = admin.upload("other/a", BLOB);
     // All are judged before one is answered.
@@ -164,4 +166,34 @@ fn sessions_stay_with_those_who_may_not_delete() {
         left += usize::from(status == 401);
         assert_eq!(harbor.registry.open_sessions(), left, "{name}");
     }
+}
+
+#[test]
+fn all_quotas_at_once_are_for_administrators() {
+    let harbor = double();
+    let admin = Client { harbor: &harbor, name: "admin" };
+    admin.upload("team/a", BLOB);
+    harbor.state().quotas_off = true;
+    let list = "/api/v2.0/quotas?reference=project&page_size=2&page=2";
+    let listed = admin.send("GET", list);
+    assert_eq!(listed.header("x-total-count"), "3");
+    assert_eq!(listed.json()[0]["ref"]["name"], "team");
+    assert_eq!(listed.json()[0]["used"]["storage"], SIZE);
+    let developer = Client { harbor: &harbor, name: "developer" };
+    assert_eq!(developer.send("GET", list).status, 403);
+}
+
+#[test]
+fn repositories_by_a_blob_of_an_image() {
+    let harbor = double();
+    let admin = Client { harbor: &harbor, name: "admin" };
+    let image = admin.push_image("team/a", "1", BLOB);
+    admin.upload("team/b", BLOB);
+    for digest in [image, Digest::of(BLOB)] {
+        let query = format!("/api/v2.0/projects/team/repositories?q=blob_digest%3D{digest}");
+        assert_eq!(names(&admin.send("GET", &query).json()), ["team/a"]);
+    }
+    let tagged = "/api/v2.0/projects/team/repositories/a/artifacts?q=tags%3D";
+    assert_eq!(admin.send("GET", &format!("{tagged}1")).json().as_array().unwrap().len(), 1);
+    assert!(admin.send("GET", &format!("{tagged}2")).json().as_array().unwrap().is_empty());
 }

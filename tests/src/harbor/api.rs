@@ -39,6 +39,7 @@ impl State {
                 });
                 Verdict::json(200, &settings)
             }
+            ("GET", "quotas") if *kind == Kind::Administrator => self.list_quotas(request),
             ("GET", "users/current") if kind.is_robot() => Verdict::error(
                 412,
                 "PRECONDITION",

@@ -7,12 +7,15 @@ use serde_json::{Value, json};
 
 use super::immutable::Immutable;
 use super::policy::Policy;
+use super::quota::references;
 use crate::content::{DOCKER_CONFIG, OCI_CONFIG};
 
 /// A manifest in a repository.
 #[derive(Debug, Clone)]
 struct Stored {
     subject: Option<String>,
+    /// Digests of the manifests and blobs that it refers to.
+    parts: Vec<String>,
     /// A scanner can look for vulnerabilities in it.
     is_image: bool,
 }
@@ -69,6 +72,16 @@ impl Project {
     #[must_use]
     pub fn used(&self) -> u64 {
         self.counted
+    }
+
+    /// Bytes that it uses whatever becomes of the requests under way.
+    pub(super) fn settled(&self) -> u64 {
+        self.counted - self.reserved.values().sum::<u64>()
+    }
+
+    /// Counts so many bytes too much, as Harbor does that was killed in the middle of pushes.
+    pub fn miscount(&mut self, bytes: u64) {
+        self.counted += bytes;
     }
 
     /// Bytes that it really holds, each blob and manifest once.
@@ -169,7 +182,8 @@ impl Project {
         let config = manifest["config"]["mediaType"].as_str().unwrap_or_default();
         let is_image =
             [DOCKER_CONFIG, OCI_CONFIG].contains(&config) || manifest["manifests"].is_array();
-        self.manifests.insert(key, Stored { subject, is_image });
+        let parts = references(manifest).into_iter().map(|(digest, _)| digest).collect();
+        self.manifests.insert(key, Stored { subject, parts, is_image });
         if !reference.contains(':') {
             self.set_tag(repository, reference, digest);
         }
@@ -215,12 +229,27 @@ impl Project {
         if without_quota {
             return json!({"repo_count": 1});
         }
-        let hard = self.limit.map_or(json!(-1), |limit| json!(limit));
-        json!({"quota": {"hard": {"storage": hard}, "used": {"storage": self.used()}}})
+        json!({"quota": self.quota()})
     }
 
-    /// The artifacts of a repository, each with its tags. Accessories are left out.
-    pub(super) fn artifacts(&self, repository: &str) -> Vec<Value> {
+    /// What it may hold and what it uses.
+    pub(super) fn quota(&self) -> Value {
+        let hard = self.limit.map_or(json!(-1), |limit| json!(limit));
+        json!({"hard": {"storage": hard}, "used": {"storage": self.used()}})
+    }
+
+    /// Whether a manifest of a repository is this, or refers to it.
+    pub(super) fn uses(&self, repository: &str, digest: &str) -> bool {
+        self.manifests.iter().any(|(key, stored)| {
+            key.split_once('@').is_some_and(|(of, own)| {
+                of == repository && (own == digest || stored.parts.iter().any(|p| p == digest))
+            })
+        })
+    }
+
+    /// The artifacts of a repository, each with its tags, or the one with this tag. Accessories are
+    /// left out.
+    pub(super) fn artifacts(&self, repository: &str, tag: Option<&str>) -> Vec<Value> {
         let mut by_digest: BTreeMap<&str, Vec<Value>> = BTreeMap::new();
         for (tag, digest) in self.tags_of(repository) {
             by_digest.entry(digest).or_default().push(json!({"name": tag}));
@@ -228,6 +257,7 @@ impl Project {
         by_digest
             .into_iter()
             .filter(|(digest, _)| !self.is_accessory(repository, digest))
+            .filter(|(_, tags)| tag.is_none_or(|tag| tags.iter().any(|have| have["name"] == tag)))
             .map(|(digest, tags)| json!({"digest": digest, "tags": tags}))
             .collect()
     }

@@ -37,6 +37,16 @@ impl State {
         page(request, shown.collect())
     }
 
+    /// The quotas of all projects, those too that are switched off.
+    pub(super) fn list_quotas(&self, request: &Request) -> Verdict {
+        let shown = self.projects.iter().enumerate().map(|(index, (name, project))| {
+            let mut quota = project.quota();
+            quota["ref"] = json!({"id": index + 1, "name": name, "owner_name": "admin"});
+            quota
+        });
+        page(request, shown.collect())
+    }
+
     /// A call about one project: `NAME`, or `NAME/…`.
     pub(super) fn in_project(&mut self, request: &Request, rest: &str, login: &Login) -> Verdict {
         let (name, rest) = rest.split_once('/').unwrap_or((rest, ""));
@@ -74,11 +84,19 @@ impl State {
                 page(request, project.immutable.iter().map(super::Immutable::shown).collect())
             }
             "repositories" => {
+                let query = request.parameter("q").unwrap_or_default();
+                let mut names = project.repositories();
+                if let Some(digest) = query.strip_prefix("blob_digest=") {
+                    names.retain(|name| project.uses(name, digest));
+                }
                 let shown = |name| json!({"name": name});
-                page(request, project.repositories().into_iter().map(shown).collect())
+                page(request, names.into_iter().map(shown).collect())
             }
             _ => match artifact_of(name, rest) {
-                Some((repository, "")) => page(request, project.artifacts(&repository)),
+                Some((repository, "")) => {
+                    let query = request.parameter("q").unwrap_or_default();
+                    page(request, project.artifacts(&repository, query.strip_prefix("tags=")))
+                }
                 Some((repository, reference)) => match project.artifact(&repository, reference) {
                     Some(digest) => Verdict::json(200, &json!({"digest": digest})),
                     None => no_artifact(&repository, reference),

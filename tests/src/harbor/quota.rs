@@ -107,7 +107,7 @@ impl State {
 }
 
 /// What a manifest refers to, except for layers that are elsewhere.
-fn references(manifest: &Value) -> Vec<(String, u64)> {
+pub(super) fn references(manifest: &Value) -> Vec<(String, u64)> {
     let of = |field: &str| manifest[field].as_array().cloned().unwrap_or_default();
     let is_foreign = |descriptor: &Value| {
         let media_type = descriptor["mediaType"].as_str().unwrap_or_default();
