@@ -146,7 +146,7 @@ pub(crate) struct Work {
     places: Vec<Place>,
     /// Places by project.
     projects: Vec<Vec<u32>>,
-    /// Whether a blob may go into a project only once at a time.
+    /// Whether a blob or a manifest may go into a project only once at a time.
     one_by_one: bool,
     demands: Vec<Demand>,
     /// The images of demands.
@@ -155,6 +155,8 @@ pub(crate) struct Work {
     lanes: Lanes,
     /// Blobs that are on their way into a project, and the demands that wait for that.
     on_their_way: HashMap<(BlobId, u32), Vec<u32>>,
+    /// Manifests that are being pushed into a project, and the places that wait for that.
+    being_pushed: HashMap<(BlobId, u32), Vec<u32>>,
     large_under_way: usize,
     /// Manifests that repositories have.
     stored: HashSet<(u32, BlobId)>,
@@ -168,8 +170,8 @@ pub(crate) struct Work {
 
 impl Work {
     /// What is to be done to bring a bundle to a target that has what was surveyed. With
-    /// `has_projects`, as Harbor has them, work is spread over the projects, and a blob is on its
-    /// way into a project only once at a time: Harbor counts each delivery that is under way.
+    /// `has_projects`, as Harbor has them, work is spread over the projects, and a blob or a manifest
+    /// is on its way into a project only once at a time: Harbor counts each delivery under way.
     pub(crate) fn new(survey: &Survey, order: Order, has_projects: bool) -> Self {
         let mut work = Self {
             contents: Arc::clone(&survey.contents),
@@ -182,6 +184,7 @@ impl Work {
             needed: HashMap::new(),
             lanes: Lanes::default(),
             on_their_way: HashMap::new(),
+            being_pushed: HashMap::new(),
             large_under_way: 0,
             stored: HashSet::new(),
             manifest_users: HashMap::new(),
@@ -343,7 +346,9 @@ impl Work {
         while let Some(place) = self.lanes.pop(lane, Queue::Ready) {
             let place = place as usize;
             self.places[place].is_queued = false;
-            if let Some(image) = self.ready_image(place) {
+            if let Some(image) = self.ready_image(place)
+                && self.may_begin(image)
+            {
                 self.places[place].is_pushing = true;
                 return Some(Task::Push { image });
             }
@@ -572,11 +577,35 @@ impl Work {
         }
     }
 
+    /// Whether an image can be pushed now; else its repository waits for what keeps it from that.
+    fn may_begin(&mut self, image: usize) -> bool {
+        if !self.one_by_one {
+            return true;
+        }
+        let place = self.images[image].surveyed.image.repository;
+        let project = self.places[place].project;
+        let parts = self.closure(image);
+        for part in &parts {
+            if let Some(waiting) = self.being_pushed.get_mut(&(*part, project)) {
+                waiting.push(place as u32);
+                return false;
+            }
+        }
+        self.being_pushed.extend(parts.into_iter().map(|part| ((part, project), Vec::new())));
+        true
+    }
+
     fn push_is_over(&mut self, image: usize) {
         let place = self.images[image].surveyed.image.repository;
-        self.lanes.over(self.places[place].lane);
+        let Place { project, lane, .. } = self.places[place];
+        self.lanes.over(lane);
         self.places[place].is_pushing = false;
         self.look_at(place);
+        for part in self.closure(image) {
+            for waiting in self.being_pushed.remove(&(part, project)).unwrap_or_default() {
+                self.look_at(waiting as usize);
+            }
+        }
     }
 
     /// Brings what the target was missing when an image was pushed once more, if that has not been
