@@ -43,7 +43,7 @@ impl Destination {
         lock: Duration,
     ) -> Result<Self> {
         let harbor = identify(&registry, expected, &patience, lock).await?;
-        if harbor.is_some() {
+        if harbor.is_some() || registry.is_harbor() {
             patience.use_as_harbor();
         }
         let patience = Rc::new(patience);
@@ -53,10 +53,7 @@ impl Destination {
     /// Which projects exist; none are looked at where the target is not Harbor.
     pub(crate) async fn projects(&self, mapped: &Mapped) -> Result<Projects, Failure> {
         let Some(harbor) = &self.harbor else { return Ok(Projects::new()) };
-        let mut projects = projects::existing(harbor, mapped, &self.patience, self.jobs).await?;
-        // Whoever has no account is shown public ones alone: the others may be there.
-        projects.retain(|_, exists| *exists || self.registry.has_credentials());
-        Ok(projects)
+        projects::existing(harbor, mapped, &self.patience, self.jobs).await
     }
 
     /// What the target has of each image. Projects that do not exist are not asked for images:
@@ -101,7 +98,7 @@ pub(crate) async fn identify(
         Expected::Anything if !registry.is_harbor() => return Ok(None),
         Expected::Anything | Expected::Harbor => {}
     }
-    registry.prefer_password(lock);
+    registry.prefer_password();
     let info = || api::system_info(registry);
     let info = patience.ask(About::Target, info).await.with_context(asking)?;
     if info.harbor_version.is_empty() {

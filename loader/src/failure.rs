@@ -139,13 +139,12 @@ impl Kind {
         matches!(self, Self::Away | Self::Overloaded | Self::Internal)
     }
 
-    /// How far a failure of this kind reaches.
-    fn extent(&self, is_harbor: bool) -> Extent {
+    /// How far a failure of this kind reaches. That one repository is closed does not prove that its
+    /// project is, though Harbor's rights are those of projects.
+    fn extent(&self) -> Extent {
         match self {
             Self::Untrusted | Self::Credentials | Self::ReadOnly | Self::Stopped => Extent::Target,
             Self::Full | Self::NoProject => Extent::Project,
-            // Harbor's rights are those of projects.
-            Self::Denied if is_harbor => Extent::Project,
             Self::Denied => Extent::Repository,
             Self::Bytes => Extent::Source,
             _ => Extent::Blob,
@@ -155,12 +154,7 @@ impl Kind {
 
 impl Failure {
     /// What an error means for what it was about. `account` is who asked.
-    pub(crate) fn of(
-        error: &RequestError,
-        about: About<'_>,
-        is_harbor: bool,
-        account: &str,
-    ) -> Self {
+    pub(crate) fn of(error: &RequestError, about: About<'_>, account: &str) -> Self {
         let kind = Kind::of(error);
         let words = error.in_words();
         let text = match (&kind, about.project()) {
@@ -169,15 +163,12 @@ impl Failure {
                 format!("project {project} does not exist: {words}; make it with `loader projects`")
             }
             (Kind::Denied, _) => match about {
-                About::Repository(name) if is_harbor => {
-                    format!("{account} may not push into project {}: {words}", name.project())
-                }
                 About::Repository(name) => format!("{account} may not push to {name}: {words}"),
                 About::Question(_) | About::Project(_) | About::Target => words,
             },
             _ => words,
         };
-        let extent = kind.extent(is_harbor);
+        let extent = kind.extent();
         Self { extent, kind, text: text.into() }
     }
 
@@ -220,12 +211,28 @@ impl Failure {
         }
     }
 
+    /// Whether other things may still be had of the target. Read-only mode is a finding of its own.
+    pub(crate) fn leaves_hope(&self) -> bool {
+        self.extent != Extent::Target || self.kind == Kind::ReadOnly
+    }
+
     /// Why something is not shown.
     pub(crate) fn why(&self) -> String {
         match self.kind {
             Kind::Denied => "these rights do not show it".to_owned(),
             _ => self.text.to_string(),
         }
+    }
+}
+
+/// An answer, or a failure that leaves hope for the target.
+///
+/// # Errors
+/// When the failure leaves none.
+pub(crate) fn hopeful<T>(answer: Result<T, Failure>) -> Result<Result<T, Failure>, Failure> {
+    match answer {
+        Err(failure) if !failure.leaves_hope() => Err(failure),
+        answer => Ok(answer),
     }
 }
 

@@ -11,6 +11,7 @@ use futures_util::StreamExt;
 use futures_util::future::{Either, FutureExt};
 use futures_util::stream::FuturesUnordered;
 use serde::Serialize;
+use tranship_common::bundle::BlobId;
 
 use crate::deliver::{Deliver, Delivered};
 use crate::failure::Failure;
@@ -46,15 +47,15 @@ pub(crate) struct Transfer<'a> {
 /// What came of a task.
 enum Outcome {
     Delivered(Job, Result<Delivered, Failure>),
-    Pushed { image: usize, manifests: u64, result: Result<(), Failure> },
+    Pushed { image: usize, stored: Vec<BlobId>, result: Result<(), Failure> },
 }
 
 /// Takes notice of what has arrived.
 pub(crate) trait Ledger {
     /// A blob has come to a repository.
     fn delivered(&mut self, job: &Job, how: Delivered);
-    /// An image has.
-    fn pushed(&mut self, image: usize);
+    /// Manifests of an image have, whether it is whole then or not.
+    fn stored(&mut self, image: usize, manifests: &[BlobId]);
 }
 
 impl Transfer<'_> {
@@ -76,8 +77,8 @@ impl Transfer<'_> {
                     Task::Push { image } => {
                         let push = self.push(work, image);
                         Either::Right(async move {
-                            let (manifests, result) = push.await;
-                            Outcome::Pushed { image, manifests, result }
+                            let (stored, result) = push.await;
+                            Outcome::Pushed { image, stored, result }
                         })
                     }
                 });
@@ -126,15 +127,17 @@ impl Transfer<'_> {
                 work.delivered(&job);
             }
             Outcome::Delivered(job, Err(failure)) => work.failed(&Task::Deliver(job), &failure),
-            Outcome::Pushed { image, manifests, result: Ok(()) } => {
-                self.patience.went_well();
-                counts.manifests += manifests;
-                self.patience.progress.add_images(1);
-                ledger.pushed(image);
-                work.pushed(image);
-            }
-            Outcome::Pushed { image, result: Err(failure), .. } => {
-                work.failed(&Task::Push { image }, &failure);
+            Outcome::Pushed { image, stored, result } => {
+                counts.manifests += stored.len() as u64;
+                ledger.stored(image, &stored);
+                match result {
+                    Ok(()) => {
+                        self.patience.went_well();
+                        self.patience.progress.add_images(1);
+                        work.pushed(image);
+                    }
+                    Err(failure) => work.failed(&Task::Push { image }, &failure),
+                }
             }
         }
     }

@@ -15,9 +15,9 @@ use crate::connect::{map, project_maker, reach};
 use crate::deliver::{Deliver, Uploads};
 use crate::destination::Destination;
 use crate::failure::{Failure, Kind};
-use crate::harbor::preflight::{Finding, Preflight, Preflighter};
-use crate::harbor::projects::ProjectMaker;
-use crate::harbor::quotas::{Books, Overcount};
+use crate::harbor::preflight::{Finding, Preflighter};
+use crate::harbor::projects::{ProjectMaker, missing};
+use crate::harbor::quotas::{Books, Overcount, used_by};
 use crate::plan::estimate::{estimate, total};
 use crate::plan::survey::{Projects, Survey, SurveyedImage};
 use crate::plan::work::{Order, Status, Work};
@@ -113,36 +113,21 @@ async fn load(options: &Load, terminal: Terminal, bundle: Bundle) -> Result<Load
     let mapped = map(bundle.contents(), &options.names, &destination, terminal)?;
     let projects = destination.projects(&mapped).await?;
     let survey = destination.survey(mapped, &projects, options.deep).await?;
-    let Destination { registry, harbor, patience, .. } = &destination;
+    let Destination { registry, harbor, patience, jobs } = &destination;
     let has_begun = survey.images.iter().any(SurveyedImage::is_there);
     let delivery = Uploads::new(registry, harbor.as_ref(), patience, has_begun);
-    let maker = match options.no_create_projects {
-        true => None,
-        false => project_maker(&options.connection, &options.projects, &destination).await?,
-    };
-    let preflight = match options.no_preflight {
-        true => Preflight::default(),
-        false => {
-            look(&destination, &survey, &projects, &delivery, maker.as_ref(), terminal).await?
-        }
-    };
-    let blocked = blocked(&preflight.findings, options.skip_blocked);
-    let blocked = match blocked {
-        Ok(blocked) => blocked,
-        Err(advice) => {
+    let prepared = prepare(options, &destination, &survey, &projects, &delivery, terminal).await;
+    let Prepared { used, blocked } = match prepared {
+        Ok(prepared) => prepared,
+        Err(error) => {
             delivery.finish().await;
-            bail!(advice);
+            return Err(error);
         }
     };
-    if let Some(maker) = &maker {
-        let missing = projects
-            .iter()
-            .filter(|(name, exists)| !**exists && !blocked.contains_key(name.as_str()));
-        let missing = missing.map(|(name, _)| name.as_str());
-        maker.make_missing(missing, patience, terminal).await?;
-    }
 
-    let bytes = total(estimate(&survey, &delivery).values()).uploaded_bytes;
+    let costs = estimate(&survey, &delivery);
+    let costs = costs.iter().filter(|(project, _)| !blocked.contains_key(*project));
+    let bytes = total(costs.map(|(_, cost)| cost)).uploaded_bytes;
     let source = {
         let wanted = Work::new(&survey, Order::Bundle, harbor.is_some());
         bundle.into_source(wanted.wanted(), stop)
@@ -154,7 +139,7 @@ async fn load(options: &Load, terminal: Terminal, bundle: Bundle) -> Result<Load
     }
     let images = work.images().iter().filter(|image| image.status == Status::Pending).count();
     progress.begin("loading", bytes, images as u64);
-    let mut books = Books::open(&survey, preflight.used);
+    let mut books = Books::open(&survey, used);
     let transfer = Transfer { registry, source: &*source, delivery: &delivery, patience };
     let counts = transfer.run(&mut work, &mut books).await;
     delivery.finish().await;
@@ -163,47 +148,83 @@ async fn load(options: &Load, terminal: Terminal, bundle: Bundle) -> Result<Load
         None => source.finish().await.err().filter(|failure| failure.kind != Kind::Stopped),
     };
     let overcounts = match harbor {
-        Some(harbor) => books.close(harbor, patience).await,
+        Some(harbor) => books.close(harbor, patience, *jobs).await,
         None => Vec::new(),
     };
     let registry = Rc::clone(registry);
     Ok(Loaded { registry, survey, work, counts, overcounts, damage })
 }
 
-/// Looks at what would keep the load from succeeding.
-async fn look(
+/// What is known when everything is ready to be sent.
+#[derive(Default)]
+struct Prepared {
+    /// Bytes that projects hold, where Harbor tells.
+    used: BTreeMap<String, i64>,
+    /// Projects that nothing is sent to, each with the reason.
+    blocked: BTreeMap<String, String>,
+}
+
+/// Looks at what would keep the load from succeeding, and makes the projects that are missing. It
+/// is an error where that is to keep everything from being sent.
+async fn prepare(
+    options: &Load,
     destination: &Destination,
     survey: &Survey,
     projects: &Projects,
     delivery: &Uploads,
-    maker: Option<&ProjectMaker>,
     terminal: Terminal,
-) -> Result<Preflight> {
-    let Some(harbor) = &destination.harbor else { return Ok(Preflight::default()) };
-    let patience = &destination.patience;
-    let preflighter = Preflighter { harbor, patience, delivery, survey, jobs: destination.jobs };
-    let creator = maker.map(ProjectMaker::creator);
-    let preflight = preflighter.look(projects, creator.as_ref()).await?;
-    super::show(&preflight, terminal);
-    Ok(preflight)
+) -> Result<Prepared> {
+    let Destination { harbor: Some(harbor), patience, jobs, .. } = destination else {
+        return Ok(Prepared::default());
+    };
+    let maker = match options.no_create_projects {
+        true => None,
+        false => project_maker(&options.connection, &options.projects, destination).await?,
+    };
+    let (used, findings) = match options.no_preflight {
+        true => (used_by(harbor, patience, projects, *jobs).await?, Vec::new()),
+        false => {
+            let preflighter = Preflighter { harbor, patience, delivery, survey, jobs: *jobs };
+            let creator = maker.as_ref().map(ProjectMaker::creator);
+            let preflight = preflighter.look(projects, creator.as_ref()).await?;
+            super::show(&preflight, terminal);
+            (preflight.used, preflight.findings)
+        }
+    };
+    let mut blocked = blocked(findings, options.skip_blocked)?;
+    if let Some(maker) = &maker {
+        let mut missing = missing(projects);
+        missing.retain(|name| !blocked.contains_key(*name));
+        let failed = maker.make(&missing, patience, terminal).await?;
+        failed.values().for_each(|failure| terminal.problem(failure));
+        if !failed.is_empty() && !options.skip_blocked {
+            bail!(NOTHING_SENT);
+        }
+        blocked.extend(failed);
+    }
+    Ok(Prepared { used, blocked })
 }
 
+const NOTHING_SENT: &str = "nothing was sent; --skip-blocked leaves these projects out, \
+                            --no-preflight begins all the same";
+
 /// The projects that are left out, each with the reason; an error where nothing is to be sent.
-fn blocked(findings: &[Finding], skip_blocked: bool) -> Result<BTreeMap<&str, &str>, &'static str> {
-    let for_all = findings.iter().any(|finding| finding.projects.is_empty());
-    if for_all || !findings.is_empty() && !skip_blocked {
-        let advice = if for_all {
-            "nothing was sent; --no-preflight begins all the same"
-        } else {
-            "nothing was sent; --skip-blocked leaves these projects out, --no-preflight begins all \
-             the same"
-        };
-        return Err(advice);
+fn blocked(findings: Vec<Finding>, skip_blocked: bool) -> Result<BTreeMap<String, String>> {
+    if findings.iter().any(|finding| finding.projects.is_empty()) {
+        bail!("nothing was sent; --no-preflight begins all the same");
     }
-    let pairs = findings.iter().flat_map(|finding| {
-        finding.projects.iter().map(|project| (project.as_str(), finding.text.as_str()))
-    });
-    Ok(pairs.collect())
+    if !findings.is_empty() && !skip_blocked {
+        bail!(NOTHING_SENT);
+    }
+    let mut blocked: BTreeMap<String, String> = BTreeMap::new();
+    for Finding { projects, text } in findings {
+        for project in projects {
+            let reasons = blocked.entry(project).or_default();
+            *reasons += if reasons.is_empty() { "" } else { "; " };
+            *reasons += &text;
+        }
+    }
+    Ok(blocked)
 }
 
 /// Tells the first Ctrl-C or SIGTERM. The second ends the program at once: whatever it leaves

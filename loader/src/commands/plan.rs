@@ -12,6 +12,7 @@ use crate::cli::Plan;
 use crate::connect::{map, reach};
 use crate::deliver::{Deliver, Uploads};
 use crate::harbor::preflight::{Creator, Preflight, Preflighter};
+use crate::harbor::projects::missing;
 use crate::plan::estimate::{Cost, estimate, total};
 use crate::plan::survey::Found;
 use crate::source::open_whole;
@@ -67,7 +68,6 @@ pub(crate) fn run(options: &Plan, terminal: Terminal) -> Result<Exit> {
         });
         let costs = estimate(&survey, &delivery);
         let totals = total(costs.values());
-        let is_missing = |(name, exists): (String, bool)| (!exists).then_some(name);
         let unknown = survey.images.iter().filter_map(|image| match &image.found {
             Found::Unknown(failure) => Some(format!("{}: {failure}", survey.name(image))),
             _ => None,
@@ -78,7 +78,7 @@ pub(crate) fn run(options: &Plan, terminal: Terminal) -> Result<Exit> {
             harbor_version: harbor.map(|harbor| harbor.info.harbor_version.clone()),
             replaced: replaced.collect(),
             renamed,
-            missing_projects: projects.into_iter().filter_map(is_missing).collect(),
+            missing_projects: missing(&projects).into_iter().map(str::to_owned).collect(),
             requests: totals.requests,
             projects: costs,
             totals,

@@ -5,11 +5,11 @@ use tranship_terminal::{Exit, Terminal, quantity};
 
 use crate::cli::Projects;
 use crate::connect::{map, project_maker, reach};
-use crate::harbor::projects::existing;
+use crate::harbor::projects::{existing, missing};
 
 pub(crate) fn run(options: &Projects, terminal: Terminal) -> Result<Exit> {
     let bundle = super::open(&options.bundle)?;
-    let (all, made) = super::block_on(async {
+    let (all, missing, failed) = super::block_on(async {
         let progress = terminal.progress();
         let destination = reach(&options.connection, terminal, &progress, super::never()).await?;
         let maker = project_maker(&options.connection, &options.projects, &destination).await?;
@@ -20,12 +20,19 @@ pub(crate) fn run(options: &Projects, terminal: Terminal) -> Result<Exit> {
         // Asked by who makes them: others may not be shown all that there are.
         let (patience, jobs) = (&destination.patience, destination.jobs);
         let projects = existing(&maker.harbor, &mapped, patience, jobs).await?;
-        let missing = projects.iter().filter(|(_, exists)| !**exists);
-        let missing = missing.map(|(name, _)| name.as_str());
-        let made = maker.make_missing(missing, &destination.patience, terminal).await?;
-        Ok((projects.len() as u64, made))
+        let missing = missing(&projects);
+        let failed = maker.make(&missing, patience, terminal).await?;
+        Ok((projects.len(), missing.len(), failed))
     })?;
-    let there = quantity(all - made, "project");
-    terminal.result(&format!("{} made, {there} there before\n", quantity(made, "project")))?;
-    Ok(Exit::Done)
+    for failure in failed.values() {
+        terminal.problem(failure);
+    }
+    let count = |number| quantity(number as u64, "project");
+    let (made, there) = (missing - failed.len(), all - missing);
+    terminal.result(&format!("{} made, {} there before\n", count(made), count(there)))?;
+    Ok(match failed.len() {
+        0 => Exit::Done,
+        failed if failed == all => Exit::Failed,
+        _ => Exit::Partial,
+    })
 }

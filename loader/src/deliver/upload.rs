@@ -76,8 +76,14 @@ impl Uploads {
         let about = About::Repository(&job.to);
         let mut retries = self.patience.begin(about);
         let mut pause = Duration::ZERO;
+        let mut was_sent = false;
         loop {
             let error = match self.begin(job, retries.is_first()).await {
+                // The answer to our own upload was lost.
+                Ok(Begun::There(Delivered::Present)) if was_sent => {
+                    self.patience.progress.add_bytes(job.size);
+                    return Ok(Delivered::Sent(job.size));
+                }
                 Ok(Begun::There(delivered)) => return Ok(delivered),
                 Ok(Begun::Session(session)) => {
                     // Asked for now, so that what is mounted is not read.
@@ -89,6 +95,7 @@ impl Uploads {
                             return Err(failure);
                         }
                     };
+                    was_sent = true;
                     match self.send(job, &session, &content, pause).await {
                         Ok(()) => return Ok(Delivered::Sent(job.size)),
                         Err(error) => {

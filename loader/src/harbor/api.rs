@@ -1,17 +1,23 @@
 //! Harbor's own API, beside the registry's on the same host ("Harbor API", version 2.0): only what a
 //! load needs of it.
 
-use std::collections::{BTreeMap, HashSet};
+mod artifacts;
+mod projects;
+mod quotas;
+
+use std::collections::HashSet;
 use std::rc::Rc;
 
 use reqwest::header::CONTENT_TYPE;
 use reqwest::{Method, Response, StatusCode};
-use serde::{Deserialize, Serialize};
-use tranship_common::{Digest, Tag};
+use serde::Deserialize;
 use url::Url;
 
-use crate::plan::mapping::TargetRepository;
 use crate::registry::{Registry, RequestError};
+
+pub(crate) use artifacts::Artifact;
+pub(crate) use projects::{ImmutableRule, ListedProject, NewProject, Selector};
+pub(crate) use quotas::{DefaultQuota, Quota};
 
 /// No answer is longer (bytes).
 const MAX_ANSWER: u64 = 32 << 20;
@@ -27,91 +33,6 @@ pub(crate) struct SystemInfo {
     pub(crate) read_only: Option<bool>,
     /// `everyone` or `adminonly`.
     pub(crate) project_creation_restriction: Option<String>,
-}
-
-/// The storage of a project in bytes.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Quota {
-    pub(crate) used: i64,
-    /// `None` without a limit.
-    pub(crate) limit: Option<i64>,
-}
-
-impl Quota {
-    /// Bytes that are left.
-    pub(crate) fn free(&self) -> u64 {
-        self.limit
-            .map_or(u64::MAX, |limit| u64::try_from(limit.saturating_sub(self.used)).unwrap_or(0))
-    }
-}
-
-/// What new projects may hold unless they are given another limit.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum DefaultQuota {
-    /// There are no quotas.
-    Off,
-    Unlimited,
-    /// Bytes.
-    Limited(i64),
-}
-
-impl DefaultQuota {
-    /// Bytes, where there is a limit.
-    pub(crate) fn limit(self) -> Option<i64> {
-        match self {
-            Self::Limited(limit) => Some(limit),
-            Self::Off | Self::Unlimited => None,
-        }
-    }
-}
-
-/// A project to be made.
-#[derive(Debug, Clone, Copy, Default)]
-pub(crate) struct NewProject {
-    pub(crate) public: bool,
-    /// Bytes; Harbor's default without one.
-    pub(crate) storage_limit: Option<u64>,
-}
-
-/// A rule of a project for tags that never change once they are set.
-#[derive(Debug, Clone, Deserialize)]
-pub(crate) struct ImmutableRule {
-    #[serde(default)]
-    pub(crate) disabled: bool,
-    /// By kind; only `repository` is known.
-    #[serde(default)]
-    pub(crate) scope_selectors: BTreeMap<String, Vec<Selector>>,
-    #[serde(default)]
-    pub(crate) tag_selectors: Vec<Selector>,
-}
-
-/// Which names a rule is for.
-#[derive(Debug, Clone, Deserialize)]
-pub(crate) struct Selector {
-    /// `matches` or `repoMatches`, `excludes` or `repoExcludes`.
-    pub(crate) decoration: String,
-    /// A pattern as `v*`, `**` or `{1.0,1.1}`.
-    pub(crate) pattern: String,
-}
-
-/// An artifact in a project, as far as it is looked at.
-#[derive(Debug, Clone, Deserialize)]
-pub(crate) struct Artifact {
-    pub(crate) digest: Digest,
-    #[serde(default)]
-    tags: Option<Vec<ArtifactTag>>,
-}
-
-#[derive(Debug, Clone, Deserialize)]
-struct ArtifactTag {
-    name: String,
-}
-
-impl Artifact {
-    /// Whether it has this tag.
-    pub(crate) fn has_tag(&self, tag: &Tag) -> bool {
-        self.tags.iter().flatten().any(|have| have.name == tag.as_str())
-    }
 }
 
 /// Harbor, asked by the account of a registry's client.
@@ -146,165 +67,6 @@ impl Harbor {
         Ok(Some(user.sysadmin_flag))
     }
 
-    /// Whether a project exists.
-    pub(crate) async fn has_project(&self, name: &str) -> Result<bool, RequestError> {
-        let mut url = self.url("projects");
-        url.query_pairs_mut().append_pair("project_name", name);
-        let response = self.registry.request(&Method::HEAD, &url, |request| request).await?;
-        match response.status() {
-            StatusCode::NOT_FOUND => Ok(false),
-            StatusCode::OK => Ok(true),
-            // Harbor does not take the secrets of OIDC accounts for this question.
-            StatusCode::UNAUTHORIZED => self.lists_project(name).await,
-            _ => {
-                let good = [StatusCode::OK];
-                self.registry.expect(Method::HEAD, &url, response, &good).await.map(|_| true)
-            }
-        }
-    }
-
-    /// Whether a project is among those that the account is shown.
-    async fn lists_project(&self, name: &str) -> Result<bool, RequestError> {
-        #[derive(Deserialize)]
-        struct Project {
-            name: String,
-        }
-        let mut url = self.url("projects");
-        url.query_pairs_mut().append_pair("name", name);
-        let projects: Vec<Project> = self.pages(&url, usize::MAX).await?.unwrap_or_default();
-        Ok(projects.iter().any(|project| project.name == name))
-    }
-
-    /// Makes a project. One that exists, made by somebody else meanwhile perhaps, is as good.
-    pub(crate) async fn create_project(
-        &self,
-        name: &str,
-        options: NewProject,
-    ) -> Result<(), RequestError> {
-        #[derive(Serialize)]
-        struct Body<'a> {
-            project_name: &'a str,
-            metadata: Metadata,
-            #[serde(skip_serializing_if = "Option::is_none")]
-            storage_limit: Option<u64>,
-        }
-        #[derive(Serialize)]
-        struct Metadata {
-            public: &'static str,
-        }
-        let public = if options.public { "true" } else { "false" };
-        let storage_limit = options.storage_limit;
-        let body = Body { project_name: name, metadata: Metadata { public }, storage_limit };
-        let url = self.url("projects");
-        let post = |request: reqwest::RequestBuilder| request.json(&body);
-        let response = self.registry.request(&Method::POST, &url, post).await?;
-        let good = [StatusCode::CREATED, StatusCode::CONFLICT];
-        self.registry.expect(Method::POST, &url, response, &good).await.map(drop)
-    }
-
-    /// The quota of a project, or `None` where Harbor tells of none: quotas are off, or the account
-    /// is not shown that of a public project.
-    pub(crate) async fn quota(&self, project: &str) -> Result<Option<Quota>, RequestError> {
-        #[derive(Deserialize)]
-        struct Summary {
-            quota: Option<Storages>,
-        }
-        #[derive(Deserialize)]
-        struct Storages {
-            hard: Storage,
-            used: Storage,
-        }
-        #[derive(Deserialize)]
-        struct Storage {
-            #[serde(default)]
-            storage: i64,
-        }
-        let url = self.url(&format!("projects/{project}/summary"));
-        let response = self.get(&url).await?;
-        let summary: Summary = self.json(&url, response).await?;
-        Ok(summary.quota.map(|quota| Quota {
-            used: quota.used.storage,
-            limit: (quota.hard.storage >= 0).then_some(quota.hard.storage),
-        }))
-    }
-
-    /// What new projects may hold unless they are given another limit.
-    pub(crate) async fn default_quota(&self) -> Result<DefaultQuota, RequestError> {
-        #[derive(Deserialize)]
-        struct Configuration {
-            quota_per_project_enable: Setting<bool>,
-            storage_per_project: Setting<i64>,
-        }
-        #[derive(Deserialize)]
-        struct Setting<T> {
-            value: T,
-        }
-        let url = self.url("configurations");
-        let response = self.get(&url).await?;
-        let configuration: Configuration = self.json(&url, response).await?;
-        let limit = configuration.storage_per_project.value;
-        Ok(match configuration.quota_per_project_enable.value {
-            false => DefaultQuota::Off,
-            true if limit < 0 => DefaultQuota::Unlimited,
-            true => DefaultQuota::Limited(limit),
-        })
-    }
-
-    /// All artifacts that Harbor lists in a repository. Accessories, as signatures, are not listed.
-    pub(crate) async fn artifacts(
-        &self,
-        repository: &TargetRepository,
-    ) -> Result<Vec<Artifact>, RequestError> {
-        let mut url = self.artifacts_url(repository, "");
-        url.query_pairs_mut().append_pair("with_tag", "true");
-        Ok(self.pages(&url, usize::MAX).await?.unwrap_or_default())
-    }
-
-    /// The whole names of a project's repositories, or `None` where they take more answers than this.
-    pub(crate) async fn repositories(
-        &self,
-        project: &str,
-        answers: usize,
-    ) -> Result<Option<Vec<String>>, RequestError> {
-        #[derive(Deserialize)]
-        struct Listed {
-            name: String,
-        }
-        let url = self.url(&format!("projects/{project}/repositories"));
-        let listed: Option<Vec<Listed>> = self.pages(&url, answers).await?;
-        Ok(listed.map(|listed| listed.into_iter().map(|repository| repository.name).collect()))
-    }
-
-    /// The rules of a project for tags that never change.
-    pub(crate) async fn immutable_rules(
-        &self,
-        project: &str,
-    ) -> Result<Vec<ImmutableRule>, RequestError> {
-        let url = self.url(&format!("projects/{project}/immutabletagrules"));
-        Ok(self.pages(&url, usize::MAX).await?.unwrap_or_default())
-    }
-
-    /// The digest of the artifact that has this tag, accessories included.
-    pub(crate) async fn artifact(
-        &self,
-        repository: &TargetRepository,
-        tag: &Tag,
-    ) -> Result<Option<Digest>, RequestError> {
-        let url = self.artifacts_url(repository, &format!("/{tag}"));
-        let response = self.get(&url).await?;
-        if response.status() == StatusCode::NOT_FOUND {
-            return Ok(None);
-        }
-        let artifact: Artifact = self.json(&url, response).await?;
-        Ok(Some(artifact.digest))
-    }
-
-    fn artifacts_url(&self, repository: &TargetRepository, tail: &str) -> Url {
-        // A name of several components is encoded twice; the address does it once.
-        let (project, path) = (repository.project(), repository.path().replace('/', "%252F"));
-        self.url(&format!("projects/{project}/repositories/{path}/artifacts{tail}"))
-    }
-
     fn url(&self, path: &str) -> Url {
         self.registry.target().join(&format!("/api/v2.0/{path}"))
     }
@@ -315,8 +77,8 @@ impl Harbor {
         self.registry.request(&Method::GET, url, named).await
     }
 
-    /// A whole list, page by page, or `None` where it takes more answers than this. A page that
-    /// repeats the one before ends it.
+    /// A whole list, page by page, or `None` where it takes more answers than this, which the first
+    /// one tells already. A page that repeats the one before ends it.
     async fn pages<T: for<'de> Deserialize<'de>>(
         &self,
         list: &Url,
@@ -333,6 +95,9 @@ impl Harbor {
                 .append_pair("page_size", &PAGE.to_string())
                 .append_pair("page", &page.to_string());
             let response = self.get(&url).await?;
+            if total(&response).is_some_and(|total| total.div_ceil(PAGE) > answers) {
+                return Ok(None);
+            }
             let listed: Vec<serde_json::Value> = self.json(&url, response).await?;
             let count = listed.len();
             let news: Vec<_> =
@@ -369,4 +134,9 @@ impl Harbor {
     fn strange(&self, url: &Url) -> RequestError {
         self.registry.protocol(&format!("{} with something other than Harbor's JSON", url.path()))
     }
+}
+
+/// How many entries a list has, where the answer tells.
+fn total(response: &Response) -> Option<usize> {
+    response.headers().get("x-total-count")?.to_str().ok()?.parse().ok()
 }

@@ -1,17 +1,19 @@
 //! What would keep a load into Harbor from succeeding, found out before the first byte is sent.
 
-use std::collections::{BTreeMap, HashMap, HashSet};
+use std::collections::BTreeMap;
 use std::rc::Rc;
 
 use futures_util::{StreamExt, stream};
-use tranship_common::bundle::BlobId;
 use tranship_common::{Digest, kinds};
 
-use super::api::{Harbor, ImmutableRule, Quota};
+use super::api::{DefaultQuota, Harbor, ImmutableRule, Quota};
 use super::immutable::ImmutableTags;
+use super::need::{Need, Search, needed_by_project};
+use super::quotas::quotas_of;
 use crate::deliver::Deliver;
-use crate::failure::{About, Extent, Failure, Kind};
-use crate::plan::survey::{Found, Projects, Standing, Survey, SurveyedImage};
+use crate::failure::{About, Failure, Kind, hopeful};
+use crate::plan::mapping::TargetRepository;
+use crate::plan::survey::{Projects, Standing, Survey, SurveyedImage};
 use crate::transfer::retry::Patience;
 
 /// The types of manifests that Harbor stores.
@@ -60,18 +62,6 @@ pub(crate) struct Preflighter<'a> {
     pub(crate) jobs: usize,
 }
 
-/// What a project gains.
-#[derive(Default)]
-struct Need {
-    bytes: u64,
-    /// The manifests and blobs that it has not, and the repositories that need them.
-    parts: HashMap<BlobId, Vec<usize>>,
-    /// Repositories that gain something.
-    repositories: Vec<usize>,
-    /// Images whose tags have another digest now.
-    changed: Vec<usize>,
-}
-
 impl Preflighter<'_> {
     /// Looks at everything. Without a `creator` no projects are made.
     ///
@@ -83,127 +73,117 @@ impl Preflighter<'_> {
         creator: Option<&Creator>,
     ) -> Result<Preflight, Failure> {
         let mut preflight = Preflight::default();
-        let needed = self.needed_by_project();
+        let needed = needed_by_project(self.survey);
         if needed.is_empty() {
             return Ok(preflight);
         }
         if self.harbor.info.read_only == Some(true) {
-            let what =
-                "Harbor is in read-only mode: switch it off under Configuration, System Settings";
-            preflight.find(Vec::new(), what.to_owned());
+            preflight.find_read_only();
         }
-        let is_missing = |name: &&&str| projects.get(**name) == Some(&false);
-        let missing: Vec<String> =
-            needed.keys().filter(is_missing).map(|name| (*name).to_owned()).collect();
-        let mut new_limit = None;
+        let is_missing = |name: &&str| projects.get(*name) == Some(&Standing::New);
+        let (missing, there): (Vec<&str>, Vec<&str>) = needed.keys().copied().partition(is_missing);
         if !missing.is_empty() {
+            let missing: Vec<String> = missing.iter().map(|name| (*name).to_owned()).collect();
             self.missing_projects(&mut preflight, &missing, creator).await?;
-            if let Some(creator) = creator {
-                new_limit = self.limit_of_new_projects(&mut preflight, creator).await?;
+            let limit = match creator {
+                Some(creator) => self.limit_of_new_projects(&mut preflight, creator).await?,
+                None => None,
+            };
+            for project in missing {
+                preflight.quota(&project, needed[project.as_str()].bytes, Quota { used: 0, limit });
+                preflight.used.insert(project, 0);
             }
         }
-        for (project, need) in &needed {
-            if projects.get(*project) == Some(&false) {
-                preflight.used.insert((*project).to_owned(), 0);
-                preflight.quota(project, need.bytes, Quota { used: 0, limit: new_limit });
-            } else {
-                self.project(&mut preflight, project, need).await?;
-            }
+        let quotas = quotas_of(self.harbor, self.patience, &there, self.jobs).await?;
+        let are_untold = quotas.values().any(|quota| matches!(quota, Ok(None)));
+        let has_no_quotas = are_untold && self.has_no_quotas().await?;
+        let mut looks = stream::iter(there)
+            .map(|project| {
+                let quota = (!has_no_quotas).then_some(&quotas[project]);
+                self.project(project, &needed[project], quota)
+            })
+            .buffered(self.jobs);
+        while let Some(look) = looks.next().await {
+            preflight.add(look?);
         }
         preflight.contents(self.survey, &self.harbor.info.harbor_version);
         Ok(preflight)
     }
 
-    /// A project that exists.
+    /// A project that exists, and what Harbor tells of its quota where there are any.
     async fn project(
         &self,
-        preflight: &mut Preflight,
         project: &str,
         need: &Need,
-    ) -> Result<(), Failure> {
-        let Some(repository) = need.repositories.first() else { return Ok(()) };
-        let repository = &self.survey.repositories[*repository].name;
-        if let Err(failure) = self.delivery.rehearse(repository).await {
-            preflight.push_failure(project, target_lives(failure)?);
-            return Ok(());
+        quota: Option<&Result<Option<Quota>, Failure>>,
+    ) -> Result<Preflight, Failure> {
+        let mut preflight = Preflight::default();
+        if !self.takes_pushes(&mut preflight, project, need).await? {
+            return Ok(preflight);
         }
-        let about = About::Project(project);
-        let quota = self.patience.ask(about, || self.harbor.quota(project)).await;
-        match alive(quota)? {
-            Ok(Some(quota)) => {
+        match quota {
+            None => {}
+            Some(Ok(Some(quota))) => {
                 preflight.used.insert(project.to_owned(), quota.used);
                 let mut gain = need.bytes;
-                // Of what an earlier run has brought without its images, nothing is to come.
                 if gain > quota.free() {
-                    gain -= self.held(need).await?;
+                    let Self { harbor, patience, survey, jobs, .. } = *self;
+                    let search = Search { harbor, patience, survey, jobs };
+                    gain -= search.held(project, need).await?;
                 }
-                preflight.quota(project, gain, quota);
+                preflight.quota(project, gain, *quota);
             }
-            Ok(None) => {
-                if !self.has_no_quotas().await? {
-                    let what =
-                        format!("the storage quota of project {project}: its limit is unknown");
-                    preflight.unknown.push(what);
-                }
+            Some(Ok(None)) => {
+                let what = format!("the storage quota of project {project}: its limit is unknown");
+                preflight.unknown.push(what);
             }
-            Err(failure) => {
+            Some(Err(failure)) => {
                 let why = failure.why();
                 preflight.unknown.push(format!("the storage quota of project {project}: {why}"));
             }
         }
         if !need.changed.is_empty() {
-            let rules = self.patience.ask(about, || self.harbor.immutable_rules(project)).await;
-            preflight.immutable_tags(project, self.survey, &need.changed, alive(rules)?);
+            let ask = || self.harbor.immutable_rules(project);
+            let rules = self.patience.ask(About::Project(project), ask).await;
+            preflight.immutable_tags(project, self.survey, &need.changed, hopeful(rules)?);
         }
-        Ok(())
+        Ok(preflight)
     }
 
-    /// Bytes of what a project gains that are in its repositories already.
-    async fn held(&self, need: &Need) -> Result<u64, Failure> {
-        let contents = &self.survey.contents;
-        let mut asked = stream::iter(&need.parts)
-            .map(|(part, repositories)| async move {
-                let entry = contents.entry(*part);
-                for at in repositories {
-                    let repository = &self.survey.repositories[*at];
-                    if repository.standing == Standing::New {
-                        continue;
-                    }
-                    let name = repository.name.name();
-                    let registry = &self.harbor.registry;
-                    let ask = async || match contents.manifest_by_id(*part) {
-                        Some(manifest) => {
-                            let reference = entry.digest.to_string();
-                            let media_type = &manifest.media_type;
-                            let found = registry.manifest_digest(name, &reference, media_type);
-                            found.await.map(|digest| digest.is_some())
-                        }
-                        None => registry.has_blob(name, entry.digest).await,
-                    };
-                    let there = self.patience.ask(About::Question(&repository.name), ask).await;
-                    match there {
-                        Ok(true) => return Ok(entry.size),
-                        Ok(false) => {}
-                        Err(failure) => drop(target_lives(failure)?),
-                    }
+    /// Whether a project takes pushes. That one of its repositories does not proves nothing as long
+    /// as another one does.
+    async fn takes_pushes(
+        &self,
+        preflight: &mut Preflight,
+        project: &str,
+        need: &Need,
+    ) -> Result<bool, Failure> {
+        let ends = [need.repositories.first(), need.repositories.last()].into_iter().flatten();
+        let mut ends: Vec<usize> = ends.copied().collect();
+        ends.dedup();
+        let mut refused: Option<(&TargetRepository, Failure)> = None;
+        for repository in ends {
+            let repository = &self.survey.repositories[repository].name;
+            match (hopeful(self.delivery.rehearse(repository).await)?, &refused) {
+                (Ok(()), None) => return Ok(true),
+                (Ok(()), Some((name, failure))) => {
+                    preflight.warnings.push(format!("what goes to {name}: {failure}"));
+                    return Ok(true);
                 }
-                Ok::<u64, Failure>(0)
-            })
-            .buffer_unordered(self.jobs);
-        let mut held = 0;
-        while let Some(size) = asked.next().await {
-            held += size?;
+                (Err(failure), None) => refused = Some((repository, failure)),
+                (Err(_), Some(_)) => {}
+            }
         }
-        Ok(held)
+        if let Some((_, failure)) = refused {
+            preflight.push_failure(project, &failure);
+        }
+        Ok(false)
     }
 
     /// Whether Harbor says that there are no quotas. Most accounts are not told.
     async fn has_no_quotas(&self) -> Result<bool, Failure> {
-        let ask = || self.harbor.default_quota();
-        match self.patience.ask(About::Target, ask).await {
-            Ok(default) => Ok(default == super::api::DefaultQuota::Off),
-            Err(failure) => target_lives(failure).map(|_| false),
-        }
+        let default = self.patience.ask(About::Target, || self.harbor.default_quota()).await;
+        Ok(hopeful(default)?.is_ok_and(|default| default == DefaultQuota::Off))
     }
 
     /// Whether somebody may make the projects that are missing.
@@ -229,7 +209,7 @@ impl Preflighter<'_> {
             return Ok(());
         }
         let ask = || creator.is_administrator();
-        let why = match self.patience.ask(About::Target, ask).await {
+        let why = match hopeful(self.patience.ask(About::Target, ask).await)? {
             Ok(None) if of_project => {
                 format!("{account} is the robot of a project and makes none")
             }
@@ -242,7 +222,7 @@ impl Preflighter<'_> {
                 return Ok(());
             }
             Err(failure) => {
-                let why = target_lives(failure)?.why();
+                let why = failure.why();
                 preflight.unknown.push(format!("whether {account} may make projects: {why}"));
                 return Ok(());
             }
@@ -265,68 +245,14 @@ impl Preflighter<'_> {
             return Ok(i64::try_from(limit).ok());
         }
         let ask = || creator.harbor.default_quota();
-        match self.patience.ask(About::Target, ask).await {
+        match hopeful(self.patience.ask(About::Target, ask).await)? {
             Ok(default) => Ok(default.limit()),
             Err(failure) => {
-                let why = target_lives(failure)?.why();
+                let why = failure.why();
                 preflight.unknown.push(format!("the storage quota that new projects get: {why}"));
                 Ok(None)
             }
         }
-    }
-
-    /// What each project gains, where a manifest or blob counts once for a project. Projects that
-    /// gain nothing are left out.
-    fn needed_by_project(&self) -> BTreeMap<&str, Need> {
-        let survey = self.survey;
-        let mut there: HashSet<(&str, BlobId)> = HashSet::new();
-        for image in survey.images.iter().filter(|image| image.is_there()) {
-            let project = survey.repository(image).project();
-            there.extend(survey.parts(image).into_iter().map(|part| (project, part)));
-        }
-        let mut needed: BTreeMap<&str, Need> = BTreeMap::new();
-        // What the target does not tell of may be there, but a push will show whether it is.
-        for (at, image) in survey.images.iter().enumerate().filter(|(_, i)| !i.is_there()) {
-            let (repository, project) =
-                (image.image.repository, survey.repository(image).project());
-            let need = needed.entry(project).or_default();
-            if need.repositories.last() != Some(&repository) {
-                need.repositories.push(repository);
-            }
-            if matches!(image.found, Found::Different(_)) {
-                need.changed.push(at);
-            }
-            for part in survey.parts(image) {
-                if there.contains(&(project, part)) {
-                    continue;
-                }
-                let by = need.parts.entry(part).or_default();
-                if by.is_empty() {
-                    need.bytes += survey.contents.entry(part).size;
-                }
-                if by.last() != Some(&repository) {
-                    by.push(repository);
-                }
-            }
-        }
-        needed
-    }
-}
-
-/// A failure that leaves hope for the target, or the error that it is.
-fn target_lives(failure: Failure) -> Result<Failure, Failure> {
-    // Read-only mode is a finding of its own.
-    match failure.extent == Extent::Target && failure.kind != Kind::ReadOnly {
-        true => Err(failure),
-        false => Ok(failure),
-    }
-}
-
-/// An answer, or a failure that leaves hope for the target.
-fn alive<T>(answer: Result<T, Failure>) -> Result<Result<T, Failure>, Failure> {
-    match answer {
-        Ok(answer) => Ok(Ok(answer)),
-        Err(failure) => target_lives(failure).map(Err),
     }
 }
 
@@ -343,16 +269,36 @@ impl Preflight {
         self.findings.push(Finding { projects, text });
     }
 
-    fn push_failure(&mut self, project: &str, failure: Failure) {
-        let text = match failure.kind {
-            Kind::ReadOnly => return,
-            Kind::Denied => format!(
-                "{failure}; it has to be a member with the role of a developer at least, or a robot \
-                 with the right to push there"
-            ),
-            _ => format!("cannot push into project {project}: {failure}"),
+    fn find_read_only(&mut self) {
+        let what =
+            "Harbor is in read-only mode: switch it off under Configuration, System Settings";
+        self.find(Vec::new(), what.to_owned());
+    }
+
+    fn push_failure(&mut self, project: &str, failure: &Failure) {
+        let advice = match failure.kind {
+            Kind::ReadOnly => return self.find_read_only(),
+            Kind::Denied => {
+                "; it has to be a member with the role of a developer at least, or a robot with the \
+                 right to push there"
+            }
+            _ => "",
         };
+        let text = format!("cannot push into project {project}: {failure}{advice}");
         self.find(vec![project.to_owned()], text);
+    }
+
+    /// Adds what another look has found. What concerns everything is found once.
+    fn add(&mut self, look: Self) {
+        let Self { findings, warnings, unknown, used } = look;
+        for finding in findings {
+            if !self.findings.contains(&finding) {
+                self.findings.push(finding);
+            }
+        }
+        self.warnings.extend(warnings);
+        self.unknown.extend(unknown);
+        self.used.extend(used);
     }
 
     fn quota(&mut self, project: &str, gain: u64, quota: Quota) {

@@ -3,13 +3,15 @@
 use std::collections::{BTreeMap, HashSet};
 use std::sync::Arc;
 
+use futures_util::{StreamExt, TryStreamExt, stream};
 use serde::Serialize;
 use tranship_common::bundle::{BlobId, Contents};
 
-use super::Harbor;
+use super::api::DefaultQuota;
+use super::{Harbor, Quota, WORTH_A_LIST};
 use crate::deliver::Delivered;
-use crate::failure::About;
-use crate::plan::survey::Survey;
+use crate::failure::{About, Failure, hopeful};
+use crate::plan::survey::{Projects, Standing, Survey};
 use crate::plan::work::Job;
 use crate::transfer::Ledger;
 use crate::transfer::retry::Patience;
@@ -31,9 +33,81 @@ impl Overcount {
         let Self { project, added, counted } = self;
         format!(
             "project {project}: {added} bytes were added, and Harbor's quota has grown by {counted}; \
-             an administrator sets it right with GET /api/internal/syncquota"
+             unless somebody else has pushed there meanwhile, an administrator sets it right with \
+             GET /api/internal/syncquota"
         )
     }
+}
+
+/// What Harbor tells of the quotas of projects: nothing where there are none, or where the account
+/// is not shown that of a public project.
+pub(crate) type Quotas = BTreeMap<String, Result<Option<Quota>, Failure>>;
+
+/// Asks for the quotas of projects: all at once where they are many and the account is shown the
+/// list, else one by one.
+///
+/// # Errors
+/// When Harbor itself no longer answers.
+pub(crate) async fn quotas_of(
+    harbor: &Harbor,
+    patience: &Patience,
+    projects: &[&str],
+    jobs: usize,
+) -> Result<Quotas, Failure> {
+    let list = match projects.len() / WORTH_A_LIST {
+        0 => None,
+        answers => list(harbor, patience, answers).await?,
+    };
+    let asked = stream::iter(projects).map(|project| async {
+        let listed = list.as_ref().and_then(|list| list.get(*project));
+        let quota = match listed {
+            Some(quota) => Ok(*quota),
+            None => {
+                let ask = || harbor.quota(project);
+                hopeful(patience.ask(About::Project(project), ask).await)?
+            }
+        };
+        Ok(((*project).to_owned(), quota))
+    });
+    asked.buffer_unordered(jobs).try_collect().await
+}
+
+/// Bytes that projects hold, where Harbor tells.
+///
+/// # Errors
+/// When Harbor itself no longer answers.
+pub(crate) async fn used_by(
+    harbor: &Harbor,
+    patience: &Patience,
+    projects: &Projects,
+    jobs: usize,
+) -> Result<BTreeMap<String, i64>, Failure> {
+    let (new, there): (Vec<_>, Vec<_>) =
+        projects.iter().partition(|(_, standing)| **standing == Standing::New);
+    let there: Vec<&str> = there.into_iter().map(|(name, _)| name.as_str()).collect();
+    let quotas = quotas_of(harbor, patience, &there, jobs).await?;
+    let used = quotas.into_iter().filter_map(|(name, quota)| match quota {
+        Ok(Some(quota)) => Some((name, quota.used)),
+        _ => None,
+    });
+    Ok(used.chain(new.into_iter().map(|(name, _)| (name.clone(), 0))).collect())
+}
+
+/// The list of all quotas, if the account is shown it and it takes no more answers than this. It
+/// shows those too that are switched off.
+async fn list(
+    harbor: &Harbor,
+    patience: &Patience,
+    answers: usize,
+) -> Result<Option<BTreeMap<String, Option<Quota>>>, Failure> {
+    let default = patience.ask(About::Target, || harbor.default_quota()).await;
+    let Some(default) = hopeful(default)?.ok() else { return Ok(None) };
+    let list = patience.ask(About::Target, || harbor.quotas(answers)).await;
+    let shown = |quota| Some(quota).filter(|_| default != DefaultQuota::Off);
+    Ok(hopeful(list)?
+        .ok()
+        .flatten()
+        .map(|list| list.into_iter().map(|(project, quota)| (project, shown(quota))).collect()))
 }
 
 /// What a load adds to projects.
@@ -46,7 +120,7 @@ pub(crate) struct Books {
     /// Projects of the repositories and images of the survey.
     projects: Vec<String>,
     by_repository: BTreeMap<String, u32>,
-    images: Vec<(u32, BlobId)>,
+    images: Vec<u32>,
     added: Vec<u64>,
 }
 
@@ -66,13 +140,10 @@ impl Books {
         }
         let project_of =
             |repository: usize| by_repository[survey.repositories[repository].name.name().as_str()];
-        let images: Vec<_> = survey
-            .images
-            .iter()
-            .map(|image| (project_of(image.image.repository), image.image.root))
-            .collect();
+        let images: Vec<_> =
+            survey.images.iter().map(|image| project_of(image.image.repository)).collect();
         let mut held = HashSet::new();
-        for (image, (project, _)) in survey.images.iter().zip(&images) {
+        for (image, project) in survey.images.iter().zip(&images) {
             if image.is_there() {
                 held.extend(survey.parts(image).into_iter().map(|part| (*project, part)));
             }
@@ -89,18 +160,27 @@ impl Books {
     }
 
     /// Compares with what Harbor counts now. What it does not tell is passed over.
-    pub(crate) async fn close(self, harbor: &Harbor, patience: &Patience) -> Vec<Overcount> {
-        let mut overcounts = Vec::new();
-        for (project, added) in self.projects.into_iter().zip(self.added) {
-            let Some(before) = self.before.get(&project).filter(|_| added > 0) else { continue };
-            let ask = || harbor.quota(&project);
-            let Ok(Some(now)) = patience.ask(About::Project(&project), ask).await else { continue };
-            let counted = u64::try_from(now.used.saturating_sub(*before)).unwrap_or(0);
-            if counted > added {
-                overcounts.push(Overcount { project, added, counted });
-            }
-        }
-        overcounts
+    pub(crate) async fn close(
+        self,
+        harbor: &Harbor,
+        patience: &Patience,
+        jobs: usize,
+    ) -> Vec<Overcount> {
+        let grown = self.projects.iter().zip(self.added).filter(|(_, added)| *added > 0);
+        let known = grown.filter_map(|(project, added)| {
+            let before = self.before.get(project)?;
+            Some((project.as_str(), added, *before))
+        });
+        let known: Vec<_> = known.collect();
+        let names: Vec<&str> = known.iter().map(|(project, ..)| *project).collect();
+        let now = quotas_of(harbor, patience, &names, jobs).await.unwrap_or_default();
+        let overcounts = known.into_iter().filter_map(|(project, added, before)| {
+            let Some(Ok(Some(now))) = now.get(project) else { return None };
+            let counted = u64::try_from(now.used.saturating_sub(before)).unwrap_or(0);
+            let project = project.to_owned();
+            (counted > added).then_some(Overcount { project, added, counted })
+        });
+        overcounts.collect()
     }
 }
 
@@ -115,10 +195,10 @@ impl Ledger for Books {
         }
     }
 
-    fn pushed(&mut self, image: usize) {
-        let (project, root) = self.images[image];
-        for part in self.contents.closure_ids(root) {
-            self.add(project, part);
+    fn stored(&mut self, image: usize, manifests: &[BlobId]) {
+        let project = self.images[image];
+        for manifest in manifests {
+            self.add(project, *manifest);
         }
     }
 }

@@ -112,8 +112,8 @@ fn parts(contents: &Contents, root: BlobId) -> Vec<BlobId> {
     parts
 }
 
-/// Which of the projects that images go to exist.
-pub(crate) type Projects = BTreeMap<String, bool>;
+/// The projects that images go to: new ones do not exist yet, empty ones have no images.
+pub(crate) type Projects = BTreeMap<String, Standing>;
 
 /// Asks a target for images, with a bound on the requests at once.
 pub(crate) struct Surveyor<'a> {
@@ -176,8 +176,7 @@ impl Surveyor<'_> {
     /// there too, and lists would save no questions.
     async fn is_filled(&self, mapped: &Mapped, projects: &Projects) -> Result<bool, Failure> {
         let name = |image: &MappedImage| &mapped.repositories[image.repository].name;
-        let may_be_there =
-            |image: &&MappedImage| projects.get(name(image).project()) != Some(&false);
+        let may_be_there = |image: &&MappedImage| may_hold(projects, name(image).project());
         let oldest = mapped.images.iter().filter(may_be_there).min_by_key(|image| image.age);
         let Some(oldest) = oldest else { return Ok(true) };
         let found = self.image(&mapped.contents, name(oldest), oldest).await?;
@@ -193,7 +192,8 @@ impl Surveyor<'_> {
         let mut listed = Listed::default();
         let Some(harbor) = self.harbor else {
             // A list that is longer than the questions it saves is not worth its time.
-            let names = self.registry.catalog(mapped.repositories.len()).await;
+            let catalog = self.registry.catalog(mapped.repositories.len());
+            let names = self.patience.ask_once(About::Target, catalog).await;
             if let Ok(Some(names)) = names {
                 listed.0.insert(String::new(), names.into_iter().collect());
             }
@@ -203,10 +203,11 @@ impl Surveyor<'_> {
         for repository in &mapped.repositories {
             *wanted.entry(repository.name.project()).or_default() += 1;
         }
-        let there = wanted.into_iter().filter(|(name, _)| projects.get(*name) != Some(&false));
+        let there = wanted.into_iter().filter(|(name, _)| may_hold(projects, name));
         let mut answers = stream::iter(there)
             .map(|(project, wanted)| async move {
-                (project, harbor.repositories(project, wanted).await)
+                let names = harbor.repositories(project, wanted);
+                (project, self.patience.ask_once(About::Project(project), names).await)
             })
             .buffer_unordered(self.jobs);
         while let Some((project, names)) = answers.next().await {
@@ -227,9 +228,10 @@ impl Surveyor<'_> {
         let repository = &mapped.repositories[at];
         let (name, images) = (&repository.name, &mapped.images[repository.images.clone()]);
         let missing = || images.iter().map(|_| Found::Missing).collect::<Vec<_>>();
-        let (standing, found) = match listed.tells_of(name, self.harbor.is_some()) {
-            _ if projects.get(name.project()) == Some(&false) => (Standing::New, missing()),
-            Some(false) => (Standing::Empty, missing()),
+        let is_listed = listed.tells_of(name, self.harbor.is_some());
+        let (standing, found) = match projects.get(name.project()) {
+            Some(standing @ (Standing::New | Standing::Empty)) => (*standing, missing()),
+            _ if is_listed == Some(false) => (Standing::Empty, missing()),
             _ => self.images(&mapped.contents, name, images).await?,
         };
         self.patience.progress.add_images(images.len() as u64);
@@ -384,6 +386,11 @@ impl Surveyor<'_> {
             Err(failure) => Ok(Found::Unknown(failure)),
         }
     }
+}
+
+/// Whether there may be images in a project.
+fn may_hold(projects: &Projects, project: &str) -> bool {
+    !matches!(projects.get(project), Some(Standing::New | Standing::Empty))
 }
 
 /// Names of repositories, by the project that has told them.

@@ -52,9 +52,6 @@ pub(super) struct Auth {
     asked: RefCell<Asked>,
     /// Those of each account, and of nobody.
     tokens: Vec<Tokens>,
-    /// How long Harbor locks a user name after a wrong password of anybody's; with it, a refused
-    /// password is shown once more.
-    lock: Cell<Option<Duration>>,
     /// Seconds between the clocks of the registry and the token endpoint, if that is too much.
     clock_difference: Cell<u64>,
 }
@@ -68,7 +65,6 @@ impl Auth {
             limit,
             asked: RefCell::default(),
             tokens,
-            lock: Cell::new(None),
             clock_difference: Cell::new(0),
         }
     }
@@ -91,9 +87,8 @@ impl Auth {
 
     /// From now on the password goes with each request, where there is one. Harbor takes that
     /// everywhere at the same cost, and it neither expires nor lags behind rights that change.
-    pub(super) fn prefer_password(&self, lock: Duration) {
+    pub(super) fn prefer_password(&self) {
         self.asked.borrow_mut().password = true;
-        self.lock.set(Some(lock));
     }
 
     /// Whether there is anything to log in with.
@@ -169,20 +164,18 @@ impl Auth {
         scope: &Scope,
         shown: &Shown,
     ) -> Result<bool, RequestError> {
-        match (shown, self.lock.get()) {
-            (Shown::Token { is_new: true, .. }, _) => {
+        match shown {
+            Shown::Token { is_new: true, .. } => {
                 self.compare_clocks(headers, scope, shown).await;
                 return Ok(false);
             }
-            (Shown::Token { value, .. }, _) => {
+            Shown::Token { value, .. } => {
                 self.tokens(scope).forget(scope, value).await;
                 return Ok(true);
             }
-            (Shown::Password, Some(lock)) => {
-                tokio::time::sleep(lock).await;
-                return Ok(true);
-            }
-            (Shown::Password | Shown::Nothing, _) => {}
+            // It may be locked for a moment, which is for others to find out.
+            Shown::Password if self.is_harbor() => return Ok(false),
+            Shown::Password | Shown::Nothing => {}
         }
         let challenges = Challenge::all(headers);
         let credentials = self.credentials(scope);

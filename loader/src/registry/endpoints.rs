@@ -67,10 +67,9 @@ impl Registry {
         self.auth.expect(names);
     }
 
-    /// From now on the password goes with each request, where there is one; after a refusal it is
-    /// shown once more when the time `lock` is over.
-    pub(crate) fn prefer_password(&self, lock: Duration) {
-        self.auth.prefer_password(lock);
+    /// From now on the password goes with each request, where there is one.
+    pub(crate) fn prefer_password(&self) {
+        self.auth.prefer_password();
     }
 
     /// A request beside the registry's own endpoints, on the same host.

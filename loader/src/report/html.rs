@@ -6,6 +6,7 @@ use std::collections::BTreeMap;
 use tranship_common::Repository;
 
 use super::{ImageReport, Report};
+use crate::harbor::quotas::Overcount;
 
 const PAGE: &str = include_str!("page.html");
 
@@ -39,6 +40,7 @@ impl Report {
         let parts = [
             ("<!--target-->", escaped(&self.target)),
             ("<!--totals-->", summary),
+            ("<!--overcounts-->", self.overcounts()),
             ("<!--projects-->", self.projects()),
             ("<!--images-->", self.images()),
         ];
@@ -50,6 +52,11 @@ impl Report {
             rest = after;
         }
         page + rest
+    }
+
+    fn overcounts(&self) -> String {
+        let words = self.overcounts.iter().map(Overcount::in_words);
+        words.map(|words| format!("<p>{}</p>\n", escaped(&words))).collect()
     }
 
     fn projects(&self) -> String {

@@ -120,8 +120,20 @@ impl Health {
         Ok(if many { Cause::Target } else { Cause::Asked })
     }
 
-    /// Pings the target until it answers.
-    async fn wait_for_answer(&self, error: &RequestError) -> Result<(), Failure> {
+    /// Waits until the account is let in. Tells whether it had to wait.
+    ///
+    /// # Errors
+    /// When it has not been let in for as long as that may be.
+    pub(super) async fn let_in(&self, refusal: &RequestError) -> Result<bool, Failure> {
+        let _turn = self.asking.lock().await;
+        if let Some(lost) = &*self.lost.borrow() {
+            return Err(lost.clone());
+        }
+        self.wait_for_answer(refusal).await
+    }
+
+    /// Pings the target until it answers. Tells whether it had to wait.
+    async fn wait_for_answer(&self, error: &RequestError) -> Result<bool, Failure> {
         let begun = Instant::now();
         let mut pause = self.first_pause;
         let mut unanswered = 0;
@@ -135,7 +147,7 @@ impl Health {
             let left = self.max_wait.saturating_sub(begun.elapsed());
             if left.is_zero() {
                 let account = self.registry.account();
-                let lost = Failure::of(error, About::Target, false, &account).of_target();
+                let lost = Failure::of(error, About::Target, &account).of_target();
                 return Err(self.lost.borrow_mut().insert(lost).clone());
             }
             tokio::select! {
@@ -153,7 +165,7 @@ impl Health {
             let seconds = begun.elapsed().as_secs_f32();
             self.progress.say(&format!("it is back after {seconds:.0} s"));
         }
-        Ok(())
+        Ok(unanswered > 0)
     }
 }
 

@@ -12,20 +12,22 @@ use crate::plan::work::Work;
 use crate::registry::{RequestError, whole};
 
 impl Transfer<'_> {
-    /// Stores an image's manifests, children first, and the last one under the tag. Tells how many
-    /// there were.
+    /// Stores an image's manifests, children first, and the last one under the tag. Tells which were
+    /// stored.
     pub(super) fn push(
         &self,
         work: &Work,
         image: usize,
-    ) -> impl Future<Output = (u64, Result<(), Failure>)> + use<'_> {
+    ) -> impl Future<Output = (Vec<BlobId>, Result<(), Failure>)> + use<'_> {
         let contents = Arc::clone(work.contents());
         let repository = Arc::clone(work.repository(image));
         let tag = work.images()[image].surveyed.image.tag.to_string();
-        let parts = work.manifests_to_push(image);
+        let mut parts = work.manifests_to_push(image);
         async move {
-            let manifests = parts.len() as u64;
-            (manifests, self.push_all(&contents, &repository, &tag, &parts).await)
+            let mut stored = 0;
+            let result = self.push_all(&contents, &repository, &tag, &parts, &mut stored).await;
+            parts.truncate(stored);
+            (parts, result)
         }
     }
 
@@ -35,6 +37,7 @@ impl Transfer<'_> {
         repository: &TargetRepository,
         tag: &str,
         parts: &[BlobId],
+        stored: &mut usize,
     ) -> Result<(), Failure> {
         for (position, part) in parts.iter().enumerate() {
             let Some(entry) = contents.manifest_by_id(*part) else { continue };
@@ -42,6 +45,7 @@ impl Transfer<'_> {
             let digest = entry.digest.to_string();
             let reference = if position + 1 == parts.len() { tag } else { digest.as_str() };
             self.put(repository, reference, entry, &bytes).await?;
+            *stored += 1;
         }
         Ok(())
     }

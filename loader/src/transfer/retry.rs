@@ -12,6 +12,7 @@ use super::health::{Cause, Health};
 use super::stop::Stop;
 use super::throttle::Throttle;
 use crate::failure::{About, Failure, Kind};
+use crate::harbor::LOCK;
 use crate::registry::{Registry, RequestError};
 
 /// So often an operation may fail for itself, while the target is well,
@@ -71,6 +72,8 @@ pub(crate) struct Retries<'a> {
     /// Failures, and those that were the operation's own.
     failures: u32,
     own: u32,
+    /// When the account was seen to be let in, after the last failure was a refusal.
+    let_in: Option<Instant>,
     /// What the pauses took. The time of attempts is not counted: bytes may have moved.
     waited: Duration,
 }
@@ -112,9 +115,16 @@ impl Patience {
     pub(crate) fn begin<'a>(&'a self, about: About<'a>) -> Retries<'a> {
         let operation = self.operations.get();
         self.operations.set(operation + 1);
-        let waited = Duration::ZERO;
-        let begun = Instant::now();
-        Retries { patience: self, about, operation, begun, failures: 0, own: 0, waited }
+        Retries {
+            patience: self,
+            about,
+            operation,
+            begun: Instant::now(),
+            failures: 0,
+            own: 0,
+            let_in: None,
+            waited: Duration::ZERO,
+        }
     }
 
     /// Whether an account is refused that is only locked perhaps.
@@ -133,7 +143,7 @@ impl Patience {
 
     /// What an error means for what it was about.
     pub(crate) fn failure(&self, error: &RequestError, about: About<'_>) -> Failure {
-        Failure::of(error, about, self.is_harbor.get(), &self.registry.account())
+        Failure::of(error, about, &self.registry.account())
     }
 
     /// Puts a question again for as long as it may be answered. The user's wish to stop ends it at
@@ -160,6 +170,18 @@ impl Patience {
             () = self.stop.wanted() => Err(Failure::stopped()),
         }
     }
+
+    /// Puts a question that need not be answered. The user's wish to stop ends it at once.
+    pub(crate) async fn ask_once<T>(
+        &self,
+        about: About<'_>,
+        question: impl Future<Output = Result<T, RequestError>>,
+    ) -> Result<T, Failure> {
+        tokio::select! {
+            answer = question => answer.map_err(|error| self.failure(&error, about)),
+            () = self.stop.wanted() => Err(Failure::stopped()),
+        }
+    }
 }
 
 impl Retries<'_> {
@@ -182,11 +204,12 @@ impl Retries<'_> {
             Kind::Away | Kind::Internal => {
                 patience.health.cause(self.operation, self.begun, error).await?
             }
-            // Somebody else's wrong passwords lock an account that has been let in before.
             Kind::Denied if patience.may_be_locked(error) => {
-                match patience.health.cause(self.operation, self.begun, error).await? {
-                    Cause::Asked => return Err(patience.failure(error, about)),
-                    Cause::Target => Cause::Target,
+                match self.refusal(error).await? {
+                    Refusal::Proven => return Err(patience.failure(error, about)),
+                    Refusal::First => return Ok(()),
+                    Refusal::Slow => Cause::Asked,
+                    Refusal::Lock => Cause::Target,
                 }
             }
             Kind::Overloaded => Cause::Target,
@@ -208,6 +231,22 @@ impl Retries<'_> {
         }
         self.begun = Instant::now();
         Ok(())
+    }
+
+    /// Finds out what a refusal is due to: somebody else's wrong passwords make Harbor refuse the
+    /// right one as well, for some time after each. What is refused although the account was let in
+    /// before and after, within less than that time, is refused for itself.
+    async fn refusal(&mut self, error: &RequestError) -> Result<Refusal, Failure> {
+        let now = Instant::now();
+        let has_waited = self.patience.health.let_in(error).await?;
+        let before = self.let_in.replace(now);
+        self.failures += 1;
+        Ok(match before {
+            _ if has_waited => Refusal::Lock,
+            None => Refusal::First,
+            Some(before) if before.elapsed() < LOCK => Refusal::Proven,
+            Some(_) => Refusal::Slow,
+        })
     }
 
     /// The pause before the next try; `chance` is between 0 and 1. The registry's word counts more
@@ -235,4 +274,16 @@ impl Retries<'_> {
         self.waited += pause;
         Some(pause)
     }
+}
+
+/// What a refusal is due to.
+enum Refusal {
+    /// The account is let in; whether it was is not known.
+    First,
+    /// The account has no right.
+    Proven,
+    /// Nothing, since it took too long to find out.
+    Slow,
+    /// The account was locked. It is not any more.
+    Lock,
 }

@@ -39,8 +39,8 @@ fn a_bundle_goes_into_projects_that_are_made_for_it() {
     let again = harbor.requests().split_off(before);
     let heads = again.iter().filter(|request| request.target.contains("/manifests/")).count();
     assert_eq!(heads, 18);
-    // Ping, once more with the password, what it is, and one for each project.
-    assert_eq!(again.len() - heads, 3 + 7, "{again:#?}");
+    // Ping, once more with the password, what it is, and which projects there are.
+    assert_eq!(again.len() - heads, 4, "{again:#?}");
 }
 
 #[test]
@@ -58,9 +58,41 @@ fn an_empty_target_gets_no_more_requests_than_it_must() {
     });
     // Nothing is asked of projects that were just made: not one HEAD.
     assert_eq!(to_images.count() as u64, least);
-    // Two pings, what it is, what new projects may hold; of 7 projects, whether they are there, that
-    // they are made, and what they hold at last.
-    assert_eq!(sent.len() as u64 - least, 4 + 3 * 7);
+    // Two pings, what it is; which projects there are, twice, and whether these are all, twice; what
+    // new projects may hold; that 7 are made; whether there are quotas, and all of them.
+    assert_eq!(sent.len() as u64 - least, 3 + 4 + 1 + 7 + 2);
+}
+
+#[test]
+fn a_few_hundred_tags_get_hardly_more_requests_than_they_must() {
+    let projects: Vec<String> = (0..8).map(|number| format!("project{number}")).collect();
+    let bundle = Bundle::of(|root| {
+        let mut tree = Tree::new(root, 97);
+        let base = tree.layer(Family::Oci, 3000);
+        for number in 0..400 {
+            let repository = format!("{}/app{}", projects[number % 8], number % 5);
+            let own = tree.layer(Family::Oci, 300);
+            let layers = [base.clone(), own];
+            let tag = number.to_string();
+            let image = tree.image(&repository, Family::Oci, &tag, &layers);
+            tree.tag(&repository, &tag, digest_of(&image));
+        }
+        tree
+    });
+    let harbor = Harbor::start();
+    let empty = projects.iter().map(|name| (name.clone(), Project::default()));
+    harbor.state().projects.extend(empty);
+    let planned = command("plan", &bundle, &harbor).arg("--json").run().ok().json();
+    let least = planned["requests"].as_u64().unwrap();
+    let before = harbor.requests().len();
+    loading(&bundle, &harbor).run().ok().prints("400 images loaded");
+    let sent = harbor.requests().split_off(before);
+    // Two pings, what it is; which projects there are; whether there are quotas, and all of them, twice;
+    // of eight blobs, whether an earlier load has left them. The sessions that prove the right to push
+    // are taken by uploads.
+    assert_eq!(sent.len() as u64 - least, 3 + 1 + 4 + 8);
+    assert!(sent.len() as f64 <= 1.01 * least as f64);
+    assert_eq!(harbor.registry.open_sessions(), 0);
 }
 
 #[test]

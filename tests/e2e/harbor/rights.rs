@@ -79,10 +79,10 @@ fn what_each_account_may_where_the_project_is_there() {
         &[
             ("boss", [PLANNED, NONE_MADE, LOADED, CHECKED]),
             ("developer", [PLANNED, NONE_MADE, LOADED, CHECKED]),
-            ("guest", denied("guest may not push into project team")),
+            ("guest", denied("guest may not push to team/image")),
             ("robot$system", [without_quota, NONE_MADE, LOADED, CHECKED_BUT]),
             ("robot$reading", [PLANNED, NONE_MADE, LOADED, CHECKED]),
-            ("robot$creating", denied("robot$creating may not push into project team")),
+            ("robot$creating", denied("robot$creating may not push to team/image")),
             ("robot$team+push", [without_quota, NONE_MADE, LOADED, CHECKED_BUT]),
             ("nobody", [NO_ACCOUNT; 4]),
         ],
@@ -135,7 +135,7 @@ fn what_each_account_may_where_administrators_make_projects() {
                 [
                     not_known("not checked: whether the robot robot$creating may make projects"),
                     MADE,
-                    (1, "robot$creating may not push into project team"),
+                    (1, "robot$creating may not push to team/image"),
                     (1, "unknown: team/image:1"),
                 ],
             ),
