@@ -175,7 +175,8 @@ impl Preflighter<'_> {
             }
         }
         if let Some((_, failure)) = refused {
-            preflight.push_failure(project, &failure);
+            let has_account = self.harbor.registry.has_credentials();
+            preflight.push_failure(project, &failure, has_account);
         }
         Ok(false)
     }
@@ -200,6 +201,14 @@ impl Preflighter<'_> {
             preflight.find(missing.to_owned(), what);
             return Ok(());
         };
+        if !creator.registry.has_credentials() {
+            let what = format!(
+                "these projects do not exist: {names}; give credentials with --username and \
+                 --password-stdin of somebody who may make them"
+            );
+            preflight.find(missing.to_owned(), what);
+            return Ok(());
+        }
         let account = creator.registry.account();
         let restriction = self.harbor.info.project_creation_restriction.as_deref();
         let for_administrators = restriction == Some("adminonly");
@@ -275,10 +284,10 @@ impl Preflight {
         self.find(Vec::new(), what.to_owned());
     }
 
-    fn push_failure(&mut self, project: &str, failure: &Failure) {
+    fn push_failure(&mut self, project: &str, failure: &Failure, has_account: bool) {
         let advice = match failure.kind {
             Kind::ReadOnly => return self.find_read_only(),
-            Kind::Denied => {
+            Kind::Denied if has_account => {
                 "; it has to be a member with the role of a developer at least, or a robot with the \
                  right to push there"
             }

@@ -158,7 +158,7 @@ fn a_push_without_an_account_says_what_is_missing() {
     let harbor = Harbor::start();
     harbor.state().projects.insert("team".into(), Project::public());
     let refused = load(&bundle.path(), &harbor.url()).run().expect(1);
-    let _ = refused.says("may not push into project team").says("--username");
+    let _ = refused.says("anonymous may not push to team/image").says("--username");
 
     // A registry with tokens, that lets everybody pull.
     let registry = Registry::start();

@@ -84,7 +84,7 @@ fn what_each_account_may_where_the_project_is_there() {
             ("robot$reading", [PLANNED, NONE_MADE, LOADED, CHECKED]),
             ("robot$creating", denied("robot$creating may not push to team/image")),
             ("robot$team+push", [without_quota, NONE_MADE, LOADED, CHECKED_BUT]),
-            ("nobody", [NO_ACCOUNT; 4]),
+            ("nobody", [NO_ACCOUNT, NONE_MADE, NO_ACCOUNT, NO_ACCOUNT]),
         ],
     );
 }
@@ -104,7 +104,7 @@ fn what_each_account_may_where_everybody_makes_projects() {
                 "robot$team+push",
                 [(1, no_project_robot), (1, cannot), (1, no_project_robot), (1, "missing: team")],
             ),
-            ("nobody", [NO_ACCOUNT; 4]),
+            ("nobody", [NO_ACCOUNT, NO_ACCOUNT, NO_ACCOUNT, (1, "missing: team/image:1")]),
         ],
     );
 }
