@@ -2,6 +2,8 @@
 
 pub(crate) mod estimate;
 mod lanes;
+#[cfg(test)]
+pub(crate) mod made_up;
 pub(crate) mod mapping;
 pub(crate) mod rules;
 mod subjects;

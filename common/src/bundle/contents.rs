@@ -207,6 +207,10 @@ impl Contents {
     /// and the tagged one, `root`, last. Empty for the id of a blob.
     #[must_use]
     pub fn closure_ids(&self, root: BlobId) -> Vec<BlobId> {
+        // Most images are one manifest.
+        if self.manifest_by_id(root).is_some_and(|manifest| manifest.manifests.is_empty()) {
+            return vec![root];
+        }
         let mut wanted = vec![root];
         let mut seen = HashSet::new();
         while let Some(id) = wanted.pop() {

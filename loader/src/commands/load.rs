@@ -134,9 +134,7 @@ async fn load(options: &Load, terminal: Terminal, bundle: Bundle) -> Result<Load
     };
     let order = if source.is_random() { Order::Images } else { Order::Bundle };
     let mut work = Work::new(&survey, order, harbor.is_some());
-    for (project, reason) in &blocked {
-        work.block(project, reason);
-    }
+    work.block(&blocked);
     let images = work.images().iter().filter(|image| image.status == Status::Pending).count();
     progress.begin("loading", bytes, images as u64);
     let mut books = Books::open(&survey, used);

@@ -3,7 +3,6 @@
 
 use std::cmp::Reverse;
 use std::collections::{BTreeSet, VecDeque};
-use std::ops::Bound;
 
 /// A kind of work in a lane.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -12,16 +11,14 @@ pub(super) enum Queue {
     Ready,
     /// Deliveries that had to wait for another one.
     Urgent,
-    /// Deliveries of large blobs, which have to wait for their turn.
-    Large,
     /// Deliveries, in their order.
     Deliveries,
 }
 
-/// What can be done now in a lane. Numbers are those of repositories and demands in `Work`.
+/// What can be done now in a lane. Numbers are those of repositories and deliveries in `Work`.
 #[derive(Debug, Default)]
 struct Lane {
-    queues: [VecDeque<u32>; 4],
+    queues: [VecDeque<u32>; 3],
     /// Tasks that are under way.
     busy: usize,
 }
@@ -59,15 +56,14 @@ impl Lanes {
         self.change(lane, |lane| lane.busy += 1);
     }
 
-    /// A task of this lane is over.
-    pub(super) fn over(&mut self, lane: usize) {
+    /// A task of this lane has come to its end.
+    pub(super) fn end(&mut self, lane: usize) {
         self.change(lane, |lane| lane.busy -= 1);
     }
 
-    /// The lane that should be looked at next, after those that have been looked at in vain.
-    pub(super) fn next(&self, after: Option<Rank>) -> Option<Rank> {
-        let from = after.map_or(Bound::Unbounded, Bound::Excluded);
-        self.ranks.range((from, Bound::Unbounded)).next().copied()
+    /// The lane that should be looked at next.
+    pub(super) fn next(&self) -> Option<usize> {
+        self.ranks.first().map(|(.., lane)| *lane)
     }
 
     fn change<T>(&mut self, at: usize, change: impl FnOnce(&mut Lane) -> T) -> T {

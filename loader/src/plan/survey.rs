@@ -22,7 +22,7 @@ use crate::transfer::retry::Patience;
 pub(crate) enum Found {
     /// The tag has the packed digest.
     Same,
-    /// The tag has the packed digest, but these of its manifests and blobs are not there.
+    /// The tag has the packed digest, but these of its manifests and blobs, sorted, are not there.
     Broken(Vec<Digest>),
     /// The tag has this other digest.
     Different(Digest),
@@ -30,6 +30,13 @@ pub(crate) enum Found {
     Missing,
     /// The target does not tell, for this reason.
     Unknown(Failure),
+}
+
+impl Found {
+    /// Whether the target says that this manifest or blob of the image is not there.
+    pub(super) fn is_without(&self, part: Digest) -> bool {
+        matches!(self, Self::Broken(missing) if missing.binary_search(&part).is_ok())
+    }
 }
 
 /// What is known of a repository of the target, or of its project.

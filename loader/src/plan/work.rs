@@ -3,7 +3,16 @@
 //! This is bookkeeping alone: it sends nothing. [`Work::next`] says what to do, and what came of
 //! it is told by [`Work::delivered`], [`Work::pushed`] and [`Work::failed`].
 
-use std::collections::{HashMap, HashSet, VecDeque};
+mod beginning;
+mod deliveries;
+#[cfg(test)]
+mod model;
+mod pushes;
+#[cfg(test)]
+mod scale;
+mod turns;
+
+use std::collections::{BTreeMap, HashSet, VecDeque};
 use std::ops::Range;
 use std::sync::Arc;
 
@@ -12,9 +21,9 @@ use tranship_common::bundle::{BlobId, Contents, ManifestEntry};
 
 use super::lanes::{Lanes, Queue};
 use super::mapping::TargetRepository;
-use super::subjects::subjects_first;
-use super::survey::{Found, Standing, Survey, SurveyedImage, SurveyedRepository};
-use crate::failure::{Extent, Failure, Kind};
+use super::survey::{Found, Standing, SurveyedImage, SurveyedRepository};
+use crate::failure::{Extent, Failure};
+use turns::Turns;
 
 /// Blobs of this size (bytes) and more are uploaded one or two at a time: several at once have
 /// driven registries out of memory.
@@ -48,7 +57,7 @@ pub(crate) struct Job {
     pub(crate) is_lost: bool,
     /// Its number among the repositories of [`Work`].
     repository: u32,
-    demand: u32,
+    delivery: u32,
 }
 
 /// A repository of the target that has a blob.
@@ -92,28 +101,33 @@ pub(crate) struct Image {
     is_repaired: bool,
 }
 
+/// A repository of the target.
 #[derive(Debug)]
-struct Place {
+struct RepositoryWork {
     surveyed: SurveyedRepository,
     project: u32,
     lane: usize,
     /// Images to tag, oldest first, but after what they refer to.
     queue: VecDeque<u32>,
-    /// An image of it is being pushed.
-    is_pushing: bool,
+    /// The image of it that is being pushed.
+    pushing: Option<u32>,
+    /// Manifests that it may push now, since nobody else does any more.
+    called: Vec<BlobId>,
     /// It stands in its lane among those whose next image may be pushed.
     is_queued: bool,
 }
 
 /// A blob that a repository needs.
 #[derive(Debug)]
-struct Demand {
+struct Delivery {
     blob: BlobId,
     repository: u32,
     /// The images that need it there, in `Work::waiting`.
     images: Range<u32>,
     state: State,
     is_lost: bool,
+    /// Another delivery of the same blob.
+    earlier: Option<u32>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -124,18 +138,21 @@ enum State {
     Failed,
 }
 
-/// What is known of a blob that is needed somewhere.
-#[derive(Debug, Default)]
-struct Needed {
-    demands: Vec<u32>,
-    /// Of these, how many are neither done nor failed.
-    open: u32,
-    /// A repository that has it, and whether that is proven.
-    holder: Option<(u32, bool)>,
-    /// Its bytes are on their way.
-    is_uploading: bool,
-    /// Demands that wait for that.
-    parked: Vec<u32>,
+/// What is known of a manifest or blob.
+#[derive(Debug, Clone, Default)]
+struct Part {
+    /// Images that need a manifest and are not done with, or deliveries of a blob.
+    users: u32,
+    /// A repository that has a blob.
+    holder: Option<Holding>,
+    /// A delivery of it; the others follow from that.
+    latest: Option<u32>,
+}
+
+#[derive(Debug, Clone, Copy)]
+struct Holding {
+    repository: u32,
+    is_proven: bool,
 }
 
 /// All work that is left.
@@ -143,25 +160,28 @@ struct Needed {
 pub(crate) struct Work {
     contents: Arc<Contents>,
     images: Vec<Image>,
-    places: Vec<Place>,
-    /// Places by project.
+    repositories: Vec<RepositoryWork>,
+    /// Repositories by project.
     projects: Vec<Vec<u32>>,
-    /// Whether a blob or a manifest may go into a project only once at a time.
-    one_by_one: bool,
-    demands: Vec<Demand>,
-    /// The images of demands.
+    /// The target has projects: a blob or a manifest may go into each only once at a time.
+    has_projects: bool,
+    deliveries: Vec<Delivery>,
+    /// The images of deliveries.
     waiting: Vec<u32>,
-    needed: HashMap<BlobId, Needed>,
+    /// By id.
+    parts: Vec<Part>,
     lanes: Lanes,
-    /// Blobs that are on their way into a project, and the demands that wait for that.
-    on_their_way: HashMap<(BlobId, u32), Vec<u32>>,
-    /// Manifests that are being pushed into a project, and the places that wait for that.
-    being_pushed: HashMap<(BlobId, u32), Vec<u32>>,
+    /// The turns of deliveries to bring a blob into a project.
+    into_projects: Turns<(BlobId, u32)>,
+    /// The turns of deliveries to upload a blob.
+    uploads: Turns<BlobId>,
+    /// The turns of repositories to push a manifest into a project.
+    pushes: Turns<(BlobId, u32)>,
+    /// Deliveries of large blobs that wait for a turn.
+    large: VecDeque<u32>,
     large_under_way: usize,
     /// Manifests that repositories have.
     stored: HashSet<(u32, BlobId)>,
-    /// How many pending images need a manifest.
-    manifest_users: HashMap<BlobId, u32>,
     /// What nobody needs any more.
     forgotten: Vec<BlobId>,
     /// Why the work ended before its time, if it did.
@@ -169,173 +189,46 @@ pub(crate) struct Work {
 }
 
 impl Work {
-    /// What is to be done to bring a bundle to a target that has what was surveyed. With
-    /// `has_projects`, as Harbor has them, work is spread over the projects, and a blob or a manifest
-    /// is on its way into a project only once at a time: Harbor counts each delivery under way.
-    pub(crate) fn new(survey: &Survey, order: Order, has_projects: bool) -> Self {
-        let mut work = Self {
-            contents: Arc::clone(&survey.contents),
-            images: Vec::with_capacity(survey.images.len()),
-            places: Vec::with_capacity(survey.repositories.len()),
+    /// Nothing to be done yet.
+    fn empty(contents: &Arc<Contents>, parts: Vec<Part>, has_projects: bool) -> Self {
+        Self {
+            contents: Arc::clone(contents),
+            images: Vec::new(),
+            repositories: Vec::new(),
             projects: Vec::new(),
-            one_by_one: has_projects,
-            demands: Vec::new(),
+            has_projects,
+            deliveries: Vec::new(),
             waiting: Vec::new(),
-            needed: HashMap::new(),
+            parts,
             lanes: Lanes::default(),
-            on_their_way: HashMap::new(),
-            being_pushed: HashMap::new(),
+            into_projects: Turns::default(),
+            uploads: Turns::default(),
+            pushes: Turns::default(),
+            large: VecDeque::new(),
             large_under_way: 0,
             stored: HashSet::new(),
-            manifest_users: HashMap::new(),
             forgotten: Vec::new(),
             given_up: None,
-        };
-        let mut projects: HashMap<&str, u32> = HashMap::new();
-        for (at, repository) in survey.repositories.iter().enumerate() {
-            let next = projects.len() as u32;
-            let project = *projects.entry(repository.name.project()).or_insert(next);
-            work.projects.resize_with(projects.len(), Vec::new);
-            work.projects[project as usize].push(at as u32);
-            let has_lanes = has_projects && order == Order::Images;
-            work.places.push(Place {
-                surveyed: repository.clone(),
-                project,
-                lane: if has_lanes { project as usize } else { 0 },
-                queue: VecDeque::new(),
-                is_pushing: false,
-                is_queued: false,
-            });
-        }
-        work.lanes = Lanes::new(work.projects.len().max(1));
-        for image in &survey.images {
-            let status = if image.is_there() { Status::Present } else { Status::Pending };
-            let surveyed = image.clone();
-            work.images.push(Image { surveyed, status, missing: 0, is_repaired: false });
-        }
-        work.queue_images();
-        work.queue_deliveries(order);
-        for place in 0..work.places.len() {
-            work.look_at(place);
-        }
-        work
-    }
-
-    /// The order in which the tags of each repository appear.
-    fn queue_images(&mut self) {
-        for place in 0..self.places.len() {
-            let images = self.places[place].surveyed.images.clone();
-            let pending = images.filter(|image| self.is_pending(*image)).map(|image| image as u32);
-            self.places[place].queue = subjects_first(
-                pending.collect(),
-                |image| &self.images[image as usize].surveyed.image.tag,
-                |image| self.manifests(image as usize),
-            );
         }
     }
 
-    /// Finds out which blobs are needed where, and in which order.
-    fn queue_deliveries(&mut self, order: Order) {
-        let mut pending: Vec<usize> =
-            (0..self.images.len()).filter(|image| self.is_pending(*image)).collect();
-        if pending.is_empty() {
-            return;
-        }
-        pending.sort_by_key(|image| self.images[*image].surveyed.image.age);
-        let there = self.there();
-        // Blob, repository, place in the order of images, image.
-        let mut needs: Vec<(BlobId, u32, u32, u32)> = Vec::new();
-        for (nth, image) in pending.iter().enumerate() {
-            let repository = self.images[*image].surveyed.image.repository as u32;
-            let mut seen = HashSet::new();
-            for manifest in self.closure(*image) {
-                *self.manifest_users.entry(manifest).or_default() += 1;
-                let blobs = self.contents.manifest_by_id(manifest).map_or(&[][..], |m| &m.blobs);
-                for blob in blobs.iter().filter_map(|blob| self.contents.id(*blob)) {
-                    if !there.contains(&(repository, blob)) && seen.insert(blob) {
-                        needs.push((blob, repository, nth as u32, *image as u32));
-                    }
-                }
-            }
-            self.images[*image].missing = seen.len() as u32;
-        }
-        needs.sort_unstable();
-        let mut first_needed = Vec::new();
-        for same in needs.chunk_by(|a, b| (a.0, a.1) == (b.0, b.1)) {
-            let (blob, repository, nth, _) = same[0];
-            first_needed.push((nth, blob, self.demands.len() as u32));
-            let first = self.waiting.len() as u32;
-            self.waiting.extend(same.iter().map(|(.., image)| image));
-            let is_lost = same.iter().any(|(.., image)| {
-                let digest = self.contents.entry(blob).digest;
-                let found = &self.images[*image as usize].surveyed.found;
-                matches!(found, Found::Broken(missing) if missing.contains(&digest))
-            });
-            self.add_demand(blob, repository, first..self.waiting.len() as u32, is_lost);
-        }
-        for (repository, blob) in there {
-            if let Some(needed) = self.needed.get_mut(&blob) {
-                // The same one each time, whatever the order of the set.
-                let first = needed.holder.map_or(repository, |(other, _)| other.min(repository));
-                needed.holder = Some((first, false));
-            }
-        }
-        if order == Order::Images {
-            first_needed.sort_unstable();
-        }
-        for (.., demand) in first_needed {
-            self.queue(demand, Queue::Deliveries);
-        }
-    }
-
-    /// Which repositories have which blobs, as far as it follows from the images that are there: the
-    /// target takes no manifest without its blobs.
-    fn there(&mut self) -> HashSet<(u32, BlobId)> {
-        let mut there = HashSet::new();
-        for image in 0..self.images.len() {
-            let missing = match &self.images[image].surveyed.found {
-                Found::Same => Vec::new(),
-                Found::Broken(missing) => missing.clone(),
-                _ => continue,
-            };
-            let repository = self.images[image].surveyed.image.repository as u32;
-            for manifest in self.closure(image) {
-                let entry = self.contents.manifest_by_id(manifest);
-                let blobs = entry.map_or(&[][..], |entry| &entry.blobs).iter();
-                let blobs = blobs.filter(|blob| !missing.contains(blob));
-                there.extend(
-                    blobs.filter_map(|blob| self.contents.id(*blob)).map(|blob| (repository, blob)),
-                );
-                if missing.is_empty() {
-                    self.stored.insert((repository, manifest));
-                }
-            }
-        }
-        there
-    }
-
-    fn add_demand(&mut self, blob: BlobId, repository: u32, images: Range<u32>, is_lost: bool) {
-        let needed = self.needed.entry(blob).or_default();
-        needed.demands.push(self.demands.len() as u32);
-        needed.open += 1;
-        self.demands.push(Demand { blob, repository, images, state: State::Waiting, is_lost });
-    }
-
-    /// The next thing to do, if anything can be done now: in the lane where the least is under way.
-    /// What comes of it has to be told.
+    /// The next thing to do, if anything can be done now: in the lane where the least is under way,
+    /// but large blobs, which take longest, as soon as they have a turn. What comes of it has to be
+    /// told.
     pub(crate) fn next(&mut self) -> Option<Task> {
         if self.given_up.is_some() {
             return None;
         }
-        let mut after = None;
-        while let Some(rank) = self.lanes.next(after) {
-            let lane = rank.2;
+        if let Some(job) = self.next_large() {
+            self.lanes.begin(self.repositories[job.repository as usize].lane);
+            return Some(Task::Deliver(job));
+        }
+        // A lane in which nothing can be done now is empty then.
+        while let Some(lane) = self.lanes.next() {
             if let Some(task) = self.next_in(lane) {
                 self.lanes.begin(lane);
                 return Some(task);
             }
-            // What it has cannot be done now.
-            after = Some(rank);
         }
         None
     }
@@ -343,22 +236,14 @@ impl Work {
     /// The next thing to do in a lane. Tags come first, so that images appear early. What was
     /// entered earlier may have failed since.
     fn next_in(&mut self, lane: usize) -> Option<Task> {
-        while let Some(place) = self.lanes.pop(lane, Queue::Ready) {
-            let place = place as usize;
-            self.places[place].is_queued = false;
-            if let Some(image) = self.ready_image(place)
-                && self.may_begin(image)
-            {
-                self.places[place].is_pushing = true;
+        while let Some(repository) = self.lanes.pop(lane, Queue::Ready) {
+            if let Some(image) = self.next_push(repository as usize) {
                 return Some(Task::Push { image });
             }
         }
-        for queue in [Queue::Urgent, Queue::Large, Queue::Deliveries] {
-            if queue == Queue::Large && self.large_under_way >= LARGE_AT_ONCE {
-                continue;
-            }
-            while let Some(demand) = self.lanes.pop(lane, queue) {
-                if let Some(job) = self.job(demand) {
+        for queue in [Queue::Urgent, Queue::Deliveries] {
+            while let Some(delivery) = self.lanes.pop(lane, queue) {
+                if let Some(job) = self.job(delivery) {
                     return Some(Task::Deliver(job));
                 }
             }
@@ -366,74 +251,19 @@ impl Work {
         None
     }
 
-    /// The job that a demand is now, if it can be one; else it waits for what keeps it from that.
-    fn job(&mut self, demand: u32) -> Option<Job> {
-        let Demand { blob, repository, state, is_lost, .. } = self.demands[demand as usize];
-        if state != State::Waiting {
-            return None;
-        }
-        if !self.is_wanted(demand) {
-            self.settle(demand, State::Failed);
-            return None;
-        }
-        let place = &self.places[repository as usize];
-        let (project, lane) = (place.project, place.lane);
-        if self.one_by_one
-            && let Some(waiting) = self.on_their_way.get_mut(&(blob, project))
-        {
-            waiting.push(demand);
-            return None;
-        }
-        let size = self.contents.entry(blob).size;
-        let needed = self.needed.get_mut(&blob)?;
-        let holder = needed.holder.filter(|(place, _)| *place != repository && !is_lost);
-        if holder.is_none() {
-            if needed.is_uploading {
-                needed.parked.push(demand);
-                return None;
-            }
-            if size >= LARGE {
-                if self.large_under_way >= LARGE_AT_ONCE {
-                    self.lanes.push(lane, Queue::Large, demand);
-                    return None;
-                }
-                self.large_under_way += 1;
-            }
-            needed.is_uploading = true;
-        }
-        self.on_their_way.insert((blob, project), Vec::new());
-        self.demands[demand as usize].state = State::UnderWay;
-        let holder = holder.map(|(place, is_proven)| Holder {
-            name: Arc::clone(&self.places[place as usize].surveyed.name),
-            is_proven,
-        });
-        let SurveyedRepository { name, standing, .. } = &self.places[repository as usize].surveyed;
-        Some(Job {
-            blob,
-            digest: self.contents.entry(blob).digest,
-            size,
-            to: Arc::clone(name),
-            standing: *standing,
-            holder,
-            is_lost,
-            repository,
-            demand,
-        })
-    }
-
     /// The repository has the blob now.
     pub(crate) fn delivered(&mut self, job: &Job) {
-        if let Some(needed) = self.needed.get_mut(&job.blob)
-            && !needed.holder.is_some_and(|(_, is_proven)| is_proven)
-        {
-            needed.holder = Some((job.repository, true));
+        let part = &mut self.parts[job.blob.index()];
+        if !part.holder.is_some_and(|holder| holder.is_proven) {
+            part.holder = Some(Holding { repository: job.repository, is_proven: true });
         }
-        for image in self.demands[job.demand as usize].images.clone() {
+        for image in self.deliveries[job.delivery as usize].images.clone() {
             let image = self.waiting[image as usize] as usize;
             self.images[image].missing -= 1;
         }
-        self.settle(job.demand, State::Done);
-        self.job_is_over(job);
+        self.settle(job.delivery, State::Done);
+        self.call_mounters(job.blob);
+        self.end_job(job);
         self.look_at(job.repository as usize);
     }
 
@@ -441,32 +271,29 @@ impl Work {
     pub(crate) fn pushed(&mut self, image: usize) {
         let repository = self.images[image].surveyed.image.repository;
         let stored = self.closure(image).into_iter().map(|part| (repository as u32, part));
-        self.stored.extend(stored.collect::<Vec<_>>());
-        self.close(image, Status::Loaded);
-        self.push_is_over(image);
+        self.stored.extend(stored);
+        // Whatever it may have failed for meanwhile.
+        self.images[image].status = Status::Loaded;
+        self.end_push(image);
     }
 
     /// A task could not be done. What the failure reaches fails with it.
     pub(crate) fn failed(&mut self, task: &Task, failure: &Failure) {
-        let place = match task {
+        let repository = match task {
             Task::Deliver(job) => job.repository as usize,
             Task::Push { image } => self.images[*image].surveyed.image.repository,
         };
         match (failure.extent, task) {
             (Extent::Target, _) => self.give_up(failure),
             (Extent::Project, _) => {
-                for place in self.projects[self.places[place].project as usize].clone() {
-                    self.give_up_repository(place as usize, failure);
+                let project = self.repositories[repository].project;
+                for repository in self.projects[project as usize].clone() {
+                    self.give_up_repository(repository as usize, failure);
                 }
             }
-            (Extent::Repository, _) => self.give_up_repository(place, failure),
-            (Extent::Source, Task::Deliver(job)) => {
-                let demands = self.needed.get(&job.blob).map(|needed| needed.demands.clone());
-                for demand in demands.unwrap_or_default() {
-                    self.fail_demand(demand, failure);
-                }
-            }
-            (Extent::Blob, Task::Deliver(job)) => self.fail_demand(job.demand, failure),
+            (Extent::Repository, _) => self.give_up_repository(repository, failure),
+            (Extent::Source, Task::Deliver(job)) => self.fail_source(job, failure),
+            (Extent::Blob, Task::Deliver(job)) => self.fail_delivery(job.delivery, failure),
             (Extent::Blob | Extent::Source, Task::Push { image }) => {
                 if !self.repair(*image, failure) {
                     self.fail(*image, failure);
@@ -475,22 +302,24 @@ impl Work {
         }
         match task {
             Task::Deliver(job) => {
-                if self.demands[job.demand as usize].state == State::UnderWay {
-                    self.settle(job.demand, State::Failed);
-                }
-                self.job_is_over(job);
+                self.settle(job.delivery, State::Failed);
+                self.end_job(job);
+                self.look_at(repository);
             }
-            Task::Push { image } => self.push_is_over(*image),
+            Task::Push { image } => self.end_push(*image),
         }
-        self.look_at(place);
     }
 
-    /// Nothing is to be brought into this project.
-    pub(crate) fn block(&mut self, project: &str, reason: &str) {
-        let failure = Failure::refused(reason.to_owned());
-        for place in 0..self.places.len() {
-            if self.places[place].surveyed.name.project() == project {
-                self.give_up_repository(place, &failure);
+    /// Nothing is to be brought into these projects, each for its reason.
+    pub(crate) fn block(&mut self, projects: &BTreeMap<String, String>) {
+        let failures: BTreeMap<&str, Failure> = projects
+            .iter()
+            .map(|(project, reason)| (project.as_str(), Failure::refused(reason.clone())))
+            .collect();
+        for repository in 0..self.repositories.len() {
+            let project = self.repositories[repository].surveyed.name.project();
+            if let Some(failure) = failures.get(project) {
+                self.give_up_repository(repository, failure);
             }
         }
     }
@@ -517,7 +346,7 @@ impl Work {
 
     /// The repository of an image.
     pub(crate) fn repository(&self, image: usize) -> &Arc<TargetRepository> {
-        &self.places[self.images[image].surveyed.image.repository].surveyed.name
+        &self.repositories[self.images[image].surveyed.image.repository].surveyed.name
     }
 
     /// The manifests of an image that its repository does not have under their digests, children
@@ -533,7 +362,7 @@ impl Work {
 
     /// Manifests and blobs whose bytes may be needed.
     pub(crate) fn wanted(&self) -> impl Iterator<Item = BlobId> {
-        self.manifest_users.keys().chain(self.needed.keys()).copied()
+        self.contents.ids().filter(|id| self.parts[id.index()].users > 0)
     }
 
     /// What has become of no use to anybody since this was asked last.
@@ -553,164 +382,37 @@ impl Work {
         self.images[image].status == Status::Pending
     }
 
-    fn queue(&mut self, demand: u32, queue: Queue) {
-        let place = self.demands[demand as usize].repository as usize;
-        self.lanes.push(self.places[place].lane, queue, demand);
-    }
-
-    /// A job has come to its end, well or not: what waited for it goes on.
-    fn job_is_over(&mut self, job: &Job) {
-        let Place { project, lane, .. } = self.places[job.repository as usize];
-        self.lanes.over(lane);
-        let mut waiting = self.on_their_way.remove(&(job.blob, project)).unwrap_or_default();
-        if job.holder.is_none() {
-            if job.size >= LARGE {
-                self.large_under_way -= 1;
-            }
-            if let Some(needed) = self.needed.get_mut(&job.blob) {
-                needed.is_uploading = false;
-                waiting.append(&mut needed.parked);
-            }
-        }
-        for demand in waiting {
-            self.queue(demand, Queue::Urgent);
-        }
-    }
-
-    /// Whether an image can be pushed now; else its repository waits for what keeps it from that.
-    fn may_begin(&mut self, image: usize) -> bool {
-        if !self.one_by_one {
-            return true;
-        }
-        let place = self.images[image].surveyed.image.repository;
-        let project = self.places[place].project;
-        let parts = self.closure(image);
-        for part in &parts {
-            if let Some(waiting) = self.being_pushed.get_mut(&(*part, project)) {
-                waiting.push(place as u32);
-                return false;
-            }
-        }
-        self.being_pushed.extend(parts.into_iter().map(|part| ((part, project), Vec::new())));
-        true
-    }
-
-    fn push_is_over(&mut self, image: usize) {
-        let place = self.images[image].surveyed.image.repository;
-        let Place { project, lane, .. } = self.places[place];
-        self.lanes.over(lane);
-        self.places[place].is_pushing = false;
-        self.look_at(place);
-        for part in self.closure(image) {
-            for waiting in self.being_pushed.remove(&(part, project)).unwrap_or_default() {
-                self.look_at(waiting as usize);
-            }
-        }
-    }
-
-    /// Brings what the target was missing when an image was pushed once more, if that has not been
-    /// tried yet. Returns whether there is hope.
-    fn repair(&mut self, image: usize, failure: &Failure) -> bool {
-        let Kind::Incomplete(missing) = &failure.kind else { return false };
-        if self.images[image].is_repaired {
-            return false;
-        }
-        let repository = self.images[image].surveyed.image.repository as u32;
-        let parts = self.closure(image);
-        let blobs: HashSet<Digest> =
-            self.manifests(image).flat_map(|part| part.blobs.iter().copied()).collect();
-        let mut is_hopeful = false;
-        for digest in missing.iter() {
-            let Some(id) = self.contents.id(*digest) else { continue };
-            if parts.contains(&id) {
-                is_hopeful |= self.stored.remove(&(repository, id));
-            } else if blobs.contains(digest) {
-                let first = self.waiting.len() as u32;
-                self.waiting.push(image as u32);
-                self.images[image].missing += 1;
-                let demand = self.demands.len() as u32;
-                self.add_demand(id, repository, first..first + 1, true);
-                self.queue(demand, Queue::Urgent);
-                is_hopeful = true;
-            }
-        }
-        self.images[image].is_repaired = is_hopeful;
-        is_hopeful
-    }
-
-    fn fail_demand(&mut self, demand: u32, failure: &Failure) {
-        if matches!(self.demands[demand as usize].state, State::Done | State::Failed) {
-            return;
-        }
-        for image in self.demands[demand as usize].images.clone() {
-            self.fail(self.waiting[image as usize] as usize, failure);
-        }
-        self.settle(demand, State::Failed);
-        self.look_at(self.demands[demand as usize].repository as usize);
-    }
-
-    fn give_up_repository(&mut self, place: usize, failure: &Failure) {
-        for image in self.places[place].queue.clone() {
+    fn give_up_repository(&mut self, repository: usize, failure: &Failure) {
+        for image in std::mem::take(&mut self.repositories[repository].queue) {
             self.fail(image as usize, failure);
         }
-        self.look_at(place);
     }
 
+    /// An image fails, unless it is done with already. One that is being pushed may arrive all the
+    /// same, and its manifests are needed until that is known.
     fn fail(&mut self, image: usize, failure: &Failure) {
         if self.is_pending(image) {
-            self.close(image, Status::Failed(Arc::clone(&failure.text)));
+            self.images[image].status = Status::Failed(Arc::clone(&failure.text));
+            let repository = self.images[image].surveyed.image.repository;
+            if self.repositories[repository].pushing != Some(image as u32) {
+                self.release_manifests(image);
+            }
         }
     }
 
-    /// An image is done with, well or not.
-    fn close(&mut self, image: usize, status: Status) {
-        self.images[image].status = status;
+    fn release_manifests(&mut self, image: usize) {
         for manifest in self.closure(image) {
-            if let Some(users) = self.manifest_users.get_mut(&manifest) {
-                *users -= 1;
-                if *users == 0 {
-                    self.forgotten.push(manifest);
-                }
-            }
+            self.release(manifest);
         }
     }
 
-    fn settle(&mut self, demand: u32, state: State) {
-        let Demand { blob, state: ref mut before, .. } = self.demands[demand as usize];
-        let was_open = matches!(before, State::Waiting | State::UnderWay);
-        *before = state;
-        if let Some(needed) = self.needed.get_mut(&blob).filter(|_| was_open) {
-            needed.open -= 1;
-            if needed.open == 0 {
-                self.forgotten.push(blob);
-            }
+    /// A manifest or blob is needed once less.
+    fn release(&mut self, part: BlobId) {
+        let users = &mut self.parts[part.index()].users;
+        *users -= 1;
+        if *users == 0 {
+            self.forgotten.push(part);
         }
-    }
-
-    /// Whether an image that has not failed still waits for this.
-    fn is_wanted(&self, demand: u32) -> bool {
-        let images = self.demands[demand as usize].images.clone();
-        images.into_iter().any(|at| self.is_pending(self.waiting[at as usize] as usize))
-    }
-
-    /// Sees whether the next image of a repository can be pushed.
-    fn look_at(&mut self, place: usize) {
-        if self.ready_image(place).is_some() && !self.places[place].is_queued {
-            self.places[place].is_queued = true;
-            self.lanes.push(self.places[place].lane, Queue::Ready, place as u32);
-        }
-    }
-
-    /// The next image of a repository, if all its blobs are there. Failed ones make way; one that
-    /// only waits does not, since the tags of a repository are to appear oldest first.
-    fn ready_image(&mut self, place: usize) -> Option<usize> {
-        let Self { places, images, .. } = self;
-        let Place { queue, is_pushing, .. } = &mut places[place];
-        while queue.front().is_some_and(|image| images[*image as usize].status != Status::Pending) {
-            queue.pop_front();
-        }
-        let image = *queue.front()? as usize;
-        (!*is_pushing && images[image].missing == 0).then_some(image)
     }
 }
 
