@@ -1,6 +1,6 @@
 //! What projects of Harbor hold, as Harbor counts it, and what a load should have added.
 
-use std::collections::{BTreeMap, HashSet};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::Arc;
 
 use futures_util::{StreamExt, TryStreamExt, stream};
@@ -128,15 +128,16 @@ impl Books {
     /// Opens the books, where `before` is what projects held.
     pub(crate) fn open(survey: &Survey, before: BTreeMap<String, i64>) -> Self {
         let mut projects: Vec<String> = Vec::new();
+        let mut numbers: HashMap<&str, u32> = HashMap::new();
         let mut by_repository = BTreeMap::new();
         for repository in &survey.repositories {
             let project = repository.name.project();
             // Repositories are sorted by name, but `a-b/x` comes before `a/x`.
-            let at = projects.iter().position(|known| known == project).unwrap_or_else(|| {
+            let number = *numbers.entry(project).or_insert_with(|| {
                 projects.push(project.to_owned());
-                projects.len() - 1
+                projects.len() as u32 - 1
             });
-            by_repository.insert(repository.name.to_string(), at as u32);
+            by_repository.insert(repository.name.to_string(), number);
         }
         let project_of =
             |repository: usize| by_repository[survey.repositories[repository].name.name().as_str()];
@@ -200,5 +201,31 @@ impl Ledger for Books {
         for manifest in manifests {
             self.add(project, *manifest);
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::plan::made_up::{MadeUp, MadeUpManifest, MadeUpTag, survey};
+    use crate::plan::survey::Found;
+
+    /// None is looked for among all that are known already.
+    #[test]
+    fn many_projects() {
+        let count = 40_000;
+        let tag = || MadeUpTag { pushed: 0, name: "t".to_owned(), manifest: 0 };
+        let made_up = MadeUp {
+            manifests: vec![MadeUpManifest { blobs: vec![1], ..MadeUpManifest::default() }],
+            blobs: vec![70],
+            tags: (0..count).map(|at| (format!("p{at}/r"), vec![tag()])).collect(),
+        };
+        let survey = survey(&made_up.contents(), |_| Found::Missing);
+        let mut books = Books::open(&survey, BTreeMap::new());
+        assert_eq!(books.projects.len(), count);
+        let root = survey.images[count - 1].image.root;
+        books.stored(count - 1, &[root]);
+        let added: u64 = books.added.iter().sum();
+        assert_eq!((books.added.iter().filter(|added| **added > 0).count(), added), (1, 500));
     }
 }

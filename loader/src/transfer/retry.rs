@@ -204,14 +204,12 @@ impl Retries<'_> {
             Kind::Away | Kind::Internal => {
                 patience.health.cause(self.operation, self.begun, error).await?
             }
-            Kind::Denied if patience.may_be_locked(error) => {
-                match self.refusal(error).await? {
-                    Refusal::Proven => return Err(patience.failure(error, about)),
-                    Refusal::First => return Ok(()),
-                    Refusal::Slow => Cause::Asked,
-                    Refusal::Lock => Cause::Target,
-                }
-            }
+            Kind::Denied if patience.may_be_locked(error) => match self.refusal(error).await? {
+                Refusal::Proven => return Err(patience.failure(error, about)),
+                Refusal::First => return Ok(()),
+                Refusal::Slow => Cause::Asked,
+                Refusal::Lock => Cause::Target,
+            },
             Kind::Overloaded => Cause::Target,
             Kind::Lost => Cause::Asked,
             _ => return Err(patience.failure(error, about)),
