@@ -42,6 +42,8 @@ pub(crate) enum Kind {
     Denied,
     /// The project does not exist.
     NoProject,
+    /// The project is a cache of another registry.
+    Cache,
     /// The project holds all that it may.
     Full,
     /// The target takes no changes.
@@ -108,6 +110,7 @@ impl Kind {
         match answer.status {
             _ if answer.says("in read only mode") => Self::ReadOnly,
             _ if answer.says("configured upper limit") => Self::Full,
+            _ if answer.says("to a proxy project") => Self::Cache,
             _ if answer.has_code("MANIFEST_BLOB_UNKNOWN") => {
                 Self::Incomplete(answer.digests("MANIFEST_BLOB_UNKNOWN").into())
             }
@@ -144,7 +147,7 @@ impl Kind {
     fn extent(&self) -> Extent {
         match self {
             Self::Untrusted | Self::Credentials | Self::ReadOnly | Self::Stopped => Extent::Target,
-            Self::Full | Self::NoProject => Extent::Project,
+            Self::Full | Self::NoProject | Self::Cache => Extent::Project,
             Self::Denied => Extent::Repository,
             Self::Bytes => Extent::Source,
             _ => Extent::Blob,

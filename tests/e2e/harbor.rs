@@ -6,12 +6,14 @@ use e2e::programs::{load, loader};
 use e2e::{Bundle, Harbor};
 
 mod accessories; // signatures and referrers
+mod blocked; // projects that cannot be loaded into
 mod books; // quotas, to the byte
 mod faults; // a network and a proxy that fail, by seeds
 mod limits; // modes, quotas, rules, contents
 mod loads; // what is sent, and in which order
 mod names; // of projects and repositories
 mod outages; // Harbor goes away, or the user wants to stop
+mod policies; // images that nobody may pull, tags that nobody may move
 mod report; // the page
 mod rights; // accounts, robots, certificates
 

@@ -12,7 +12,7 @@ use tranship_common::bundle::{BlobId, Contents};
 use tranship_common::{Digest, MediaType, Repository};
 
 use super::mapping::{Mapped, MappedImage, TargetRepository};
-use crate::failure::{About, Extent, Failure, Kind};
+use crate::failure::{About, Extent, Failure, Kind, hopeful};
 use crate::harbor::Harbor;
 use crate::registry::Registry;
 use crate::transfer::retry::Patience;
@@ -334,21 +334,20 @@ impl Surveyor<'_> {
             Err(failure) if matches!(failure.kind, Kind::Denied | Kind::Forbidden) => failure,
             answer => return answer,
         };
-        let second = match self.harbor {
-            Some(harbor) => {
-                let ask = || harbor.artifact(name, &image.tag);
-                self.patience.ask(about, ask).await
-            }
-            None => {
-                let ask = || self.registry.manifest_hash(name.name(), tag, media_type);
-                self.patience.ask(about, ask).await
-            }
-        };
-        match second {
-            Err(second) if second.extent == Extent::Target => Err(second),
+        let get = || self.registry.manifest_hash(name.name(), tag, media_type);
+        let Some(harbor) = self.harbor else {
             // The first answer tells more of the reason.
-            Err(_) => Err(failure),
-            answer => answer,
+            return hopeful(self.patience.ask(about, get).await)?.map_err(|_| failure);
+        };
+        // Harbor shows its list to nobody who may not pull.
+        if failure.kind == Kind::Denied {
+            return Err(failure);
+        }
+        let ask = || harbor.artifact(name, &image.tag);
+        match hopeful(self.patience.ask(about, ask).await)? {
+            Ok(answer) => Ok(answer),
+            // The answer to the short question has no words, and a policy is worth some.
+            Err(_) => self.patience.ask(about, get).await,
         }
     }
 
