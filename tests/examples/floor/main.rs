@@ -4,8 +4,9 @@
 //! many requests these are.
 //!
 //! Its HTTP client is the one that loader's own is built upon, set up in the same way (HTTP/1.1,
-//! connections kept, no delay), on one thread too. So both have the same connections, and what
-//! loader's adds is part of what is measured.
+//! connections kept, no delay). So both have the same connections, and what loader's adds is part of
+//! what is measured. The threads are loader's too: one for the network, others to read the bundle. A
+//! client with a single thread needs less CPU, but on a busy machine it is the slower one.
 //!
 //! usage: cargo run --release -p e2e --example floor -- BUNDLE http://HOST:PORT [PREFIX]
 //!
@@ -112,7 +113,7 @@ impl Floor<'_> {
             Step::Upload { blob, to } => {
                 let begun = self.post(to, "", StatusCode::ACCEPTED).await?;
                 let session: Uri = begun.get(LOCATION).ok_or("no Location")?.to_str()?.parse()?;
-                let (address, body) = (self.beside(&session, blob), self.bytes(blob)?);
+                let (address, body) = (self.beside(&session, blob), self.bytes(blob).await?);
                 self.put(address, "application/octet-stream", blob, body).await
             }
             Step::Mount { blob, to, from } => {
@@ -123,7 +124,8 @@ impl Floor<'_> {
                 let digest = manifest.digest;
                 let reference = tag.map_or_else(|| digest.to_string(), ToString::to_string);
                 let address = format!("{}{to}/manifests/{reference}", self.root);
-                self.put(address, manifest.media_type.as_str(), digest, self.bytes(digest)?).await
+                self.put(address, manifest.media_type.as_str(), digest, self.bytes(digest).await?)
+                    .await
             }
         }
     }
@@ -185,14 +187,14 @@ impl Floor<'_> {
         format!("{host}{path}{joint}digest={}", encoded(blob))
     }
 
-    /// The bytes of a manifest or blob. Small ones are read here and now: the bundle was written a
-    /// moment ago and is in memory.
-    fn bytes(&self, digest: Digest) -> Result<Body, Error> {
+    /// The bytes of a manifest or blob.
+    async fn bytes(&self, digest: Digest) -> Result<Body, Error> {
         let entry = self.bundle.entry(digest).ok_or("the bundle is cut off")?;
+        let file = Arc::clone(&self.file);
         if entry.size <= PIECE {
-            return Ok(boxed(read(&self.file, entry.offset, entry.size)?));
+            return Ok(boxed(read(file, entry.offset, entry.size).await?));
         }
-        let pieces = pieces(Arc::clone(&self.file), entry.offset, entry.offset + entry.size);
+        let pieces = pieces(file, entry.offset, entry.offset + entry.size);
         Ok(UnsyncBoxBody::new(StreamBody::new(pieces)))
     }
 }
@@ -206,10 +208,12 @@ fn encoded(digest: Digest) -> String {
     digest.to_string().replace(':', "%3A")
 }
 
-fn read(file: &File, offset: u64, size: u64) -> io::Result<Bytes> {
-    let mut bytes = vec![0; size as usize];
-    file.read_exact_at(&mut bytes, offset)?;
-    Ok(bytes.into())
+async fn read(file: Arc<File>, offset: u64, size: u64) -> io::Result<Bytes> {
+    let read = move || {
+        let mut bytes = vec![0; size as usize];
+        file.read_exact_at(&mut bytes, offset).map(|()| bytes.into())
+    };
+    spawn_blocking(read).await?
 }
 
 fn pieces(file: Arc<File>, from: u64, to: u64) -> impl Stream<Item = io::Result<Frame<Bytes>>> {
@@ -219,7 +223,7 @@ fn pieces(file: Arc<File>, from: u64, to: u64) -> impl Stream<Item = io::Result<
             if size == 0 {
                 return Ok(None);
             }
-            let bytes = spawn_blocking(move || read(&file, at, size)).await??;
+            let bytes = read(file, at, size).await?;
             Ok(Some((Frame::data(bytes), at + size)))
         }
     })
