@@ -5,8 +5,8 @@
 # usage: scripts/bench-floor.sh BUNDLE [FOLDERS STORAGE]
 #   FOLDERS: what scripts/bench-subset.sh has made of the bundle's images, for skopeo.
 #   STORAGE: a registry's storage that has the bundle's images, for regsync and oras; only read.
-#   FOLDER=... keeps what was made; what is on disk is there. ROUNDS=3 is how often loader and the
-#   floor are timed; MEMORY=/dev/shm is a folder in memory.
+#   FOLDER=... keeps what was made; what is on disk is there. ROUNDS=3: each times loader and the floor
+#   twice. MEMORY=/dev/shm is a folder in memory.
 set -euo pipefail
 bundle=$(realpath "$1") folders=${2:+$(realpath "$2")} storage=${3:+$(realpath "$3")}
 cd "$(dirname "$0")/.."
@@ -66,8 +66,9 @@ load_with() { # CLIENT
     esac
 }
 
-# One load into an empty registry, and in the first round the proof that everything arrived.
+# One load into an empty registry, and the first time the proof that everything arrived.
 try() { # CLIENT MEDIUM STORAGE ROUND
+    local results=$work/results/$2-$1
     rm -rf "$3"
     # What others have left to be written is not this client's.
     sync -f "$work"
@@ -77,9 +78,9 @@ try() { # CLIENT MEDIUM STORAGE ROUND
     registry_took=$(registry_cpu)
     stop_registry
     read -r requests uploads _ < <(registry_counts)
-    echo "$wall $cpu $registry_took $memory $requests $uploads" >>"$work/results/$2-$1"
+    echo "$4 $wall $cpu $registry_took $memory $requests $uploads" >>"$results"
     echo "round $4, $2: $1 took $wall s" >&2
-    if [ "$4" -eq 1 ]; then
+    if [ "$(wc -l <"$results")" -eq 1 ]; then
         start_registry "$3"
         measure "$loader" check "$bundle" --to "http://$address"
         stop_registry
@@ -89,21 +90,27 @@ try() { # CLIENT MEDIUM STORAGE ROUND
 
 field() { cut -d' ' -f"$1" "$2" | median; }
 
+# The mean time of each round over the floor's in the same round.
+over_floor() { # RESULTS RESULTS_OF_THE_FLOOR
+    awk 'FNR == NR { floor[$1] += $2; floors[$1]++; next }
+        { time[$1] += $2; times[$1]++ }
+        END { for (round in time)
+            printf "%.2f\n", time[round] / times[round] / (floor[round] / floors[round]) }' "$2" "$1"
+}
+
 row() { # MEDIUM CLIENT WORDS
-    local results=$work/results/$1-$2 base=$work/results/$1-floor over
+    local results=$work/results/$1-$2 base=$work/results/$1-floor
     [ -e "$results" ] || return 0
-    # Each run over the floor's of the same round: a machine that others use changes by the minute.
-    over=$(paste -d' ' "$results" "$base" | awk 'NF == 12 { printf "%.2f\n", $1 / $7 }' | median)
-    echo "| $3 | $(field 1 "$results") | $(sort -n "$results" | head -1 | cut -d' ' -f1) | $over |" \
-        "$(field 5 "$results") |" \
-        "$(precise "$(field 5 "$results") / $(field 5 "$base")") | $(field 2 "$results") |" \
-        "$(field 3 "$results") | $(whole "$(field 4 "$results")") | $(field 6 "$results") |"
+    echo "| $3 | $(field 2 "$results") | $(cut -d' ' -f2 "$results" | sort -n | head -1) |" \
+        "$(over_floor "$results" "$base" | median) | $(field 6 "$results") |" \
+        "$(precise "$(field 6 "$results") / $(field 6 "$base")") | $(field 3 "$results") |" \
+        "$(field 4 "$results") | $(whole "$(field 5 "$results")") | $(field 7 "$results") |"
 }
 
 table() { # MEDIUM WHERE
     cat <<TABLE
 
-| loading $(wc -l <"$work/images.list") tags, storage $2, median of $rounds | wall s | the best | times the floor | requests | of the least | client's CPU s | registry's CPU s | memory MB | blobs uploaded |
+| loading $(wc -l <"$work/images.list") tags, storage $2, median of $rounds rounds | wall s | the best | times the floor | requests | of the least | client's CPU s | registry's CPU s | memory MB | blobs uploaded |
 |---|--:|--:|--:|--:|--:|--:|--:|--:|--:|
 TABLE
     row "$1" floor 'the floor'
@@ -126,8 +133,9 @@ if [ "$free" -gt "$needed" ]; then
 fi
 
 for round in $(seq "$rounds"); do
-    clients=(floor loader)
-    if [ $((round % 2)) -eq 0 ]; then clients=(loader floor); fi
+    # Who comes later finds the disk, and perhaps its budget, used by who came before.
+    clients=(floor loader loader floor)
+    if [ $((round % 2)) -eq 0 ]; then clients=(loader floor floor loader); fi
     if [ "$round" -eq 1 ]; then clients+=("${others[@]}"); fi
     for medium in "${media[@]}"; do
         target=$work/target

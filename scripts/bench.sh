@@ -4,8 +4,8 @@
 # usage: scripts/bench.sh [STORAGE], or scripts/bench.sh --harbor
 #   STORAGE: a registry's storage; without it, one with 5,000 tags is made (some minutes).
 #   --harbor: measures loading into the tests' double of Harbor instead.
-#   FOLDER=... keeps what was made. ROUNDS=3 is how often packing, loader and the floor are timed;
-#   MEMORY=/dev/shm is a folder in memory. scripts/bench-floor.sh measures loading alone.
+#   FOLDER=... keeps what was made. ROUNDS=3 is how often packing is timed, and loading twice as
+#   often; MEMORY=/dev/shm is a folder in memory. scripts/bench-floor.sh measures loading alone.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 [ "${1:-}" != --harbor ] || exec scripts/bench-harbor.sh
