@@ -9,6 +9,7 @@ mod accessories; // signatures and referrers
 mod blocked; // projects that cannot be loaded into
 mod books; // quotas, to the byte
 mod faults; // a network and a proxy that fail, by seeds
+mod illness; // Harbor answers, but not as it should
 mod limits; // modes, quotas, rules, contents
 mod loads; // what is sent, and in which order
 mod names; // of projects and repositories
@@ -16,6 +17,7 @@ mod outages; // Harbor goes away, or the user wants to stop
 mod policies; // images that nobody may pull, tags that nobody may move
 mod report; // the page
 mod rights; // accounts, robots, certificates
+mod robots; // what those need who may do little
 
 const ALL_ARRIVED: &str = "18 images loaded, 0 already there, 0 failed";
 

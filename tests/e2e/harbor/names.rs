@@ -84,3 +84,41 @@ fn names_of_every_length() {
     let refused = loading(&bundle, &harbor).args(["--map", &format!("{fits}={fits}x")]).run();
     let _ = refused.expect(1).says("246 characters").says("1 name cannot be used");
 }
+
+#[test]
+fn parts_of_names_that_harbor_takes_for_its_own_words() {
+    let names = ["p/blobs/x", "p/x/manifests", "p/tags", "p/a/referrers/b", "blobs/x"];
+    let bundle = Bundle::of(|root| {
+        let mut tree = Tree::new(root, 164);
+        for name in names {
+            tree.simple(name, "1");
+        }
+        tree
+    });
+    let harbor = Harbor::start();
+    let rules = [
+        "p/blobs/x=p/blobs-images/x",
+        "p/x/manifests=p/x/manifests-images",
+        "p/tags=p/tags-images",
+        "p/a/referrers/b=p/a/referrers-images/b",
+    ];
+    for name in ["plan", "load"] {
+        let refused = command(name, &bundle, &harbor).run().expect(1).says("4 names cannot be used");
+        for rule in rules {
+            assert!(refused.stderr.contains(&format!("--map '{rule}'")), "{}", refused.stderr);
+        }
+    }
+    let with_rules = |name: &str| {
+        let mut command = command(name, &bundle, &harbor);
+        command.args(rules.iter().flat_map(|rule| ["--map", rule]));
+        command
+    };
+    with_rules("load").run().ok().prints("5 images loaded");
+    with_rules("check").run().ok().prints("5 tags checked, all in");
+    // Other registries know where a name ends.
+    let plain = e2e::Registry::start();
+    e2e::programs::load(&bundle.path(), &plain.url()).run().ok().prints("5 images loaded");
+    for name in names {
+        assert!(skopeo::tag_digest(&plain.address(), &format!("{name}:1")).is_some(), "{name}");
+    }
+}
