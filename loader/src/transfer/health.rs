@@ -38,8 +38,10 @@ pub(super) struct Health {
     max_wait: Duration,
     first_pause: Duration,
     longest_pause: Duration,
-    /// When something has last gone well.
+    /// When something has last gone well, and when a ping was last answered. That it lives does not
+    /// mean that it is well.
     well: Cell<Option<Instant>>,
+    pinged: Cell<Option<Instant>>,
     /// Operations that have failed since, and since when.
     failing: RefCell<HashSet<u64>>,
     failing_since: Cell<Option<Instant>>,
@@ -67,6 +69,7 @@ impl Health {
             first_pause,
             longest_pause,
             well: Cell::default(),
+            pinged: Cell::default(),
             failing: RefCell::default(),
             failing_since: Cell::default(),
             back: Cell::default(),
@@ -108,7 +111,7 @@ impl Health {
             if let Some(lost) = &*self.lost.borrow() {
                 return Err(lost.clone());
             }
-            let is_known = after(&self.back, now) || after(&self.well, now);
+            let is_known = after(&self.pinged, now) || after(&self.well, now);
             if !is_known {
                 self.wait_for_answer(error).await?;
             }
@@ -157,7 +160,7 @@ impl Health {
             pause = (pause * 2).min(self.longest_pause);
         }
         let now = Instant::now();
-        self.well.set(Some(now));
+        self.pinged.set(Some(now));
         if unanswered > 0 {
             self.back.set(Some(now));
         }
