@@ -20,6 +20,9 @@ pub(crate) enum Delivered {
     Mounted,
     /// It was there.
     Present,
+    /// It did not: it could not be mounted, and is so large that its bytes have to wait for their
+    /// turn.
+    NotMounted,
 }
 
 /// What a delivery takes when nothing goes wrong.

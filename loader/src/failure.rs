@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use reqwest::StatusCode;
-use tranship_common::Digest;
+use tranship_common::{Digest, Repository};
 
 use crate::plan::mapping::TargetRepository;
 use crate::registry::{Answer, RequestError};
@@ -201,6 +201,12 @@ impl Failure {
         Self { extent: Extent::Target, kind: Kind::Stopped, text: "interrupted".into() }
     }
 
+    /// The user wanted to stop before all of a bundle was read, when everything had arrived.
+    pub(crate) fn stopped_in_rest() -> Self {
+        let text = "interrupted: nothing is known of the rest of the bundle, which no image needs";
+        Self { text: text.into(), ..Self::stopped() }
+    }
+
     /// The same failure, in which all hope for the target is lost.
     pub(crate) fn of_target(self) -> Self {
         Self { extent: Extent::Target, ..self }
@@ -251,6 +257,14 @@ impl<'a> About<'a> {
             Self::Target => None,
             Self::Project(project) => Some(project),
             Self::Question(name) | Self::Repository(name) => Some(name.project()),
+        }
+    }
+
+    /// The repository, where it is about one.
+    pub(crate) fn repository(self) -> Option<&'a Repository> {
+        match self {
+            Self::Target | Self::Project(_) => None,
+            Self::Question(name) | Self::Repository(name) => Some(name.name()),
         }
     }
 }

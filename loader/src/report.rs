@@ -16,6 +16,9 @@ use crate::transfer::{Counts, Tally};
 #[derive(Debug, Serialize)]
 pub(crate) struct Report {
     target: String,
+    /// Why nothing could be done, where that was so.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    error: Option<String>,
     images: Vec<ImageReport>,
     totals: Totals,
     /// Projects in which Harbor counts more than was brought.
@@ -38,7 +41,7 @@ struct ImageReport {
     reason: Option<Arc<str>>,
 }
 
-#[derive(Debug, Serialize)]
+#[derive(Debug, Default, Serialize)]
 #[serde(rename_all = "camelCase")]
 struct Totals {
     #[serde(flatten)]
@@ -78,7 +81,13 @@ impl Report {
         });
         let images = images.collect();
         let totals = Totals { images: Tally::of(work), transfer, requests: 0, seconds: 0.0 };
-        Self { target, images, totals, overcounts: overcounts.to_vec() }
+        Self { target, error: None, images, totals, overcounts: overcounts.to_vec() }
+    }
+
+    /// The report of a run that has come to no image.
+    pub(crate) fn of_error(target: String, error: String) -> Self {
+        let (images, totals, overcounts) = (Vec::new(), Totals::default(), Vec::new());
+        Self { target, error: Some(error), images, totals, overcounts }
     }
 
     /// With what it took.

@@ -6,6 +6,7 @@ pub(crate) mod stop;
 pub(crate) mod throttle;
 
 mod push;
+mod trouble;
 
 use futures_util::StreamExt;
 use futures_util::future::{Either, FutureExt};
@@ -88,6 +89,7 @@ impl Transfer<'_> {
             }
             let outcome = tokio::select! {
                 outcome = under_way.next() => outcome,
+                () = self.patience.throttle.rested() => continue,
                 () = &mut stop => {
                     work.give_up(&Failure::stopped());
                     continue;
@@ -107,14 +109,16 @@ impl Transfer<'_> {
         counts: &mut Counts,
     ) {
         match outcome {
+            Outcome::Delivered(job, Ok(Delivered::NotMounted)) => work.not_mounted(&job),
             Outcome::Delivered(job, Ok(delivered)) => {
-                self.patience.went_well();
+                self.patience.task_went_well();
                 match delivered {
                     Delivered::Sent(bytes) => {
                         counts.uploaded_blobs += 1;
                         counts.uploaded_bytes += bytes;
+                        work.doubt_holder(&job);
                     }
-                    Delivered::Mounted => counts.mounted_blobs += 1,
+                    Delivered::Mounted | Delivered::NotMounted => counts.mounted_blobs += 1,
                     Delivered::Present => {
                         counts.present_blobs += 1;
                         if job.holder.is_none() {
@@ -132,7 +136,7 @@ impl Transfer<'_> {
                 ledger.stored(image, &stored);
                 match result {
                     Ok(()) => {
-                        self.patience.went_well();
+                        self.patience.task_went_well();
                         self.patience.progress.add_images(1);
                         work.pushed(image);
                     }

@@ -16,6 +16,7 @@ mod outputs; // reports, and files that are half written
 mod packing; // what a bundle is made of, and that it is always the same
 mod pipes; // what is kept of bundles that pass by
 mod proxies; // a real nginx before the target
+mod quirks; // registries that answer otherwise than one would think
 mod refusals; // what cannot pass is not repeated
 mod roundtrip; // the main job, with standard tools as witnesses
 mod uploads; // what is sent, how often, and in which order

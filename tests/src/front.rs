@@ -5,6 +5,7 @@
 
 use std::net::{TcpListener, TcpStream};
 use std::sync::{Arc, OnceLock};
+use std::time::Duration;
 
 use hyper::HeaderMap;
 use hyper::header::{HeaderName, HeaderValue};
@@ -90,6 +91,15 @@ pub enum Verdict {
     CutDown(u64),
     /// Pass it on whole, and only the head of the answer back; nothing more ever comes.
     StallInBody,
+    /// Answer with a body that never ends: pieces of so many bytes, each after such a pause.
+    Endless {
+        /// As 200.
+        status: u16,
+        /// Bytes.
+        piece: usize,
+        /// None of the pieces comes sooner.
+        pause: Duration,
+    },
     /// Give this answer at once, without reading the body, and close.
     Early(Box<Self>),
     /// The same, as it looks behind a proxy: a bad gateway when the body is on its way already.

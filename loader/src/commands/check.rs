@@ -70,7 +70,8 @@ impl Checked {
         let Self { name, packed, status, found, reason } = self;
         match (found, reason) {
             (Some(found), _) => format!("{status}: {name} has {found}, packed was {packed}\n"),
-            (None, Some(reason)) => format!("{status}: {name}: {reason}\n"),
+            // A line feed in somebody else's words begins no line of ours.
+            (None, Some(reason)) => format!("{status}: {name}: {}\n", reason.replace('\n', "\\n")),
             (None, None) if *status == "same" => String::new(),
             (None, None) => format!("{status}: {name}\n"),
         }

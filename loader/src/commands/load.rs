@@ -21,7 +21,7 @@ use crate::harbor::quotas::{Books, Overcount, used_by};
 use crate::plan::estimate::{estimate, total};
 use crate::plan::survey::{Projects, Survey, SurveyedImage};
 use crate::plan::work::{Order, Status, Work};
-use crate::registry::Registry;
+use crate::registry::{Registry, Target};
 use crate::report::Report;
 use crate::source::Bundle;
 use crate::transfer::stop::{Stopper, stop};
@@ -33,9 +33,38 @@ pub(crate) fn run(options: &Load, terminal: Terminal) -> Result<Exit> {
     }
     let begun = Instant::now();
     let report_file = options.report.as_deref().map(ReportFile::open).transpose()?;
+    match send(options, terminal) {
+        Ok(loaded) => tell(options, terminal, &loaded, begun, report_file),
+        Err(error) => {
+            if let Some(file) = report_file {
+                // An address that is none may hold a password.
+                let target = Target::parse(&options.connection.to, options.connection.plain_http);
+                let target = target.map_or_else(|_| String::new(), |target| target.to_string());
+                let report = Report::of_error(target, format!("{error:#}"));
+                let written = report.text_for(file.path()).map_err(Into::into);
+                if let Err(unwritten) = written.and_then(|text| file.write(&text)) {
+                    terminal.problem(&format!("{unwritten:#}"));
+                }
+            }
+            Err(error)
+        }
+    }
+}
+
+fn send(options: &Load, terminal: Terminal) -> Result<Loaded> {
     let bundle = Bundle::open(&options.bundle)?;
-    let loaded = super::block_on(load(options, terminal, bundle))?;
-    let Loaded { registry, work, .. } = &loaded;
+    super::block_on(load(options, terminal, bundle))
+}
+
+/// Tells what has become of the images.
+fn tell(
+    options: &Load,
+    terminal: Terminal,
+    loaded: &Loaded,
+    begun: Instant,
+    report_file: Option<ReportFile>,
+) -> Result<Exit> {
+    let Loaded { registry, work, .. } = loaded;
 
     let (target, requests) = (registry.target().to_string(), registry.requests());
     let seconds = begun.elapsed().as_secs_f64();
@@ -57,7 +86,7 @@ pub(crate) fn run(options: &Load, terminal: Terminal) -> Result<Exit> {
         terminal.problem(&overcount.in_words());
     }
     let tally = Tally::of(work);
-    if let Some(failure) = work.given_up() {
+    if let Some(failure) = work.given_up().filter(|_| tally.left > 0) {
         let left = quantity(tally.left, "image");
         terminal.problem(&format!("{failure}; {left} left: the same command goes on with them"));
     }
@@ -141,9 +170,12 @@ async fn load(options: &Load, terminal: Terminal, bundle: Bundle) -> Result<Load
     let transfer = Transfer { registry, source: &*source, delivery: &delivery, patience };
     let counts = transfer.run(&mut work, &mut books).await;
     delivery.finish().await;
-    let damage = match work.given_up() {
-        Some(_) => None,
-        None => source.finish().await.err().filter(|failure| failure.kind != Kind::Stopped),
+    let damage = match Tally::of(&work).left {
+        1.. => None,
+        0 => source.finish().await.err().map(|failure| match failure.kind {
+            Kind::Stopped => Failure::stopped_in_rest(),
+            _ => failure,
+        }),
     };
     let overcounts = match harbor {
         Some(harbor) => books.close(harbor, patience, *jobs).await,

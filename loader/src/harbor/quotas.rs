@@ -193,6 +193,7 @@ impl Ledger for Books {
                 self.held.insert((project, job.blob));
             }
             Delivered::Sent(_) | Delivered::Mounted => self.add(project, job.blob),
+            Delivered::NotMounted => {}
         }
     }
 

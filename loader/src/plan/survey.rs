@@ -6,13 +6,13 @@ use std::ops::Range;
 use std::sync::Arc;
 
 use futures_util::stream::FuturesUnordered;
-use futures_util::{StreamExt, TryStreamExt, stream};
+use futures_util::{FutureExt, StreamExt, TryStreamExt, stream};
 use tokio::sync::Semaphore;
 use tranship_common::bundle::{BlobId, Contents};
 use tranship_common::{Digest, MediaType, Repository};
 
 use super::mapping::{Mapped, MappedImage, TargetRepository};
-use crate::failure::{About, Extent, Failure, Kind, hopeful};
+use crate::failure::{About, Extent, Failure, Kind};
 use crate::harbor::Harbor;
 use crate::registry::Registry;
 use crate::transfer::retry::Patience;
@@ -119,6 +119,11 @@ fn parts(contents: &Contents, root: BlobId) -> Vec<BlobId> {
     parts
 }
 
+fn media_type(contents: &Contents, part: BlobId) -> MediaType {
+    let manifest = contents.manifest_by_id(part);
+    manifest.map_or_else(|| MediaType::from(""), |manifest| manifest.media_type.clone())
+}
+
 /// The projects that images go to: new ones do not exist yet, empty ones have no images.
 pub(crate) type Projects = BTreeMap<String, Standing>;
 
@@ -154,17 +159,21 @@ impl Surveyor<'_> {
             false => self.listed(&mapped, projects).await,
         };
         let mut found: Vec<Option<Found>> = vec![None; mapped.images.len()];
-        let mut standings = Vec::with_capacity(mapped.repositories.len());
+        let mut standings = vec![Standing::Filled; mapped.repositories.len()];
         {
+            // In no order: one that does not answer keeps no other from being asked.
             let mut answers = stream::iter(0..mapped.repositories.len())
-                .map(|at| self.repository(&mapped, at, projects, &listed))
-                .buffered(self.jobs);
-            while let Some((standing, images)) = answers.try_next().await? {
-                let range = mapped.repositories[standings.len()].images.clone();
-                for (at, image) in range.zip(images) {
-                    found[at] = Some(image);
+                .map(|at| {
+                    let asking = self.repository(&mapped, at, projects, &listed);
+                    asking.map(move |answer| (at, answer))
+                })
+                .buffer_unordered(self.jobs);
+            while let Some((at, answer)) = answers.next().await {
+                let (standing, images) = answer?;
+                standings[at] = standing;
+                for (image, what) in mapped.repositories[at].images.clone().zip(images) {
+                    found[image] = Some(what);
                 }
-                standings.push(standing);
             }
         }
         let Mapped { contents, repositories, images } = mapped;
@@ -186,7 +195,17 @@ impl Surveyor<'_> {
         let may_be_there = |image: &&MappedImage| may_hold(projects, name(image).project());
         let oldest = mapped.images.iter().filter(may_be_there).min_by_key(|image| image.age);
         let Some(oldest) = oldest else { return Ok(true) };
-        let found = self.image(&mapped.contents, name(oldest), oldest).await?;
+        let (contents, name) = (&mapped.contents, name(oldest));
+        // Where it is not told, others may be.
+        let (reference, media_type) = (oldest.tag.as_str(), media_type(contents, oldest.root));
+        let ask = self.registry.manifest_digest(name.name(), reference, &media_type);
+        let about = About::Question(name);
+        let there = match self.patience.ask_once(about, ask).await {
+            Ok(there) => there,
+            Err(failure) if failure.kind == Kind::Stopped => return Err(failure),
+            Err(_) => return Ok(true),
+        };
+        let found = self.found(contents, name, oldest, there).await?;
         let is_filled = !matches!(found, Found::Missing);
         // It is asked for once.
         self.sample.get_or_init(|| (oldest.age, found));
@@ -261,9 +280,10 @@ impl Surveyor<'_> {
         let mut listed: Option<HashSet<String>> = None;
         if matches!(oldest, Found::Missing) && !others.is_empty() {
             let about = About::Question(name);
-            let tags = || self.registry.tags(name.name());
+            // A list that is longer than the questions it saves is not worth its time.
+            let tags = || self.registry.tags(name.name(), others.len());
             match self.patience.ask(about, tags).await {
-                Ok(tags) => {
+                Ok(Some(tags)) => {
                     if tags.is_empty() {
                         standing = Standing::Empty;
                     }
@@ -271,7 +291,7 @@ impl Surveyor<'_> {
                 }
                 Err(failure) if failure.extent == Extent::Target => return Err(failure),
                 // Each of them is asked for, then.
-                Err(_) => {}
+                Ok(None) | Err(_) => {}
             }
         }
         let is_absent = |image: &MappedImage| {
@@ -302,53 +322,61 @@ impl Surveyor<'_> {
         {
             return Ok(found.clone());
         }
-        let digest = contents.entry(image.root).digest;
-        let found = match self.tag(contents, name, image).await {
-            Ok(Some(there)) if there == digest => Found::Same,
-            Ok(Some(there)) => Found::Different(there),
-            Ok(None) => Found::Missing,
-            Err(failure) if failure.extent == Extent::Target => return Err(failure),
-            Err(failure) => Found::Unknown(failure),
-        };
-        match found {
-            Found::Same if self.deep => self.parts(contents, name, image).await,
-            found => Ok(found),
+        match self.tag(contents, name, image).await {
+            Ok(there) => self.found(contents, name, image, there).await,
+            Err(failure) if failure.extent == Extent::Target => Err(failure),
+            Err(failure) => Ok(Found::Unknown(failure)),
         }
     }
 
-    /// The digest under a tag. Where the registry does not answer the question, it is put in
-    /// another form.
+    /// What is found of an image under whose tag this is there.
+    async fn found(
+        &self,
+        contents: &Contents,
+        name: &TargetRepository,
+        image: &MappedImage,
+        there: Option<Digest>,
+    ) -> Result<Found, Failure> {
+        match there {
+            Some(there) if there == contents.entry(image.root).digest => match self.deep {
+                true => self.parts(contents, name, image).await,
+                false => Ok(Found::Same),
+            },
+            Some(there) => Ok(Found::Different(there)),
+            None => Ok(Found::Missing),
+        }
+    }
+
+    /// The digest under a tag. What Harbor's registry does not tell, Harbor itself may.
     async fn tag(
         &self,
         contents: &Contents,
         name: &TargetRepository,
         image: &MappedImage,
     ) -> Result<Option<Digest>, Failure> {
-        let unknown = MediaType::from("");
-        let media_type = contents.manifest_by_id(image.root).map(|manifest| &manifest.media_type);
-        let media_type = media_type.unwrap_or(&unknown);
-        let (about, tag) = (About::Question(name), image.tag.as_str());
-        let _turn = self.turns.acquire().await;
-        let head = || self.registry.manifest_digest(name.name(), tag, media_type);
-        let failure = match self.patience.ask(about, head).await {
-            Err(failure) if matches!(failure.kind, Kind::Denied | Kind::Forbidden) => failure,
-            answer => return answer,
+        let (reference, media_type) = (image.tag.as_str(), media_type(contents, image.root));
+        let ask = async || {
+            let _turn = self.turns.acquire().await;
+            let told = self.registry.manifest_digest(name.name(), reference, &media_type).await;
+            match (told, self.harbor) {
+                // Harbor shows its list to nobody who may not pull.
+                (Err(refusal), Some(harbor))
+                    if refusal.answer().is_some() && Kind::of(&refusal) != Kind::Denied =>
+                {
+                    match harbor.artifact(name, &image.tag).await {
+                        Ok(there) => Ok(there),
+                        // The answer to the short question has no words, and a policy is worth some.
+                        Err(_) => {
+                            let read =
+                                self.registry.manifest_hash(name.name(), reference, &media_type);
+                            read.await
+                        }
+                    }
+                }
+                (told, _) => told,
+            }
         };
-        let get = || self.registry.manifest_hash(name.name(), tag, media_type);
-        let Some(harbor) = self.harbor else {
-            // The first answer tells more of the reason.
-            return hopeful(self.patience.ask(about, get).await)?.map_err(|_| failure);
-        };
-        // Harbor shows its list to nobody who may not pull.
-        if failure.kind == Kind::Denied {
-            return Err(failure);
-        }
-        let ask = || harbor.artifact(name, &image.tag);
-        match hopeful(self.patience.ask(about, ask).await)? {
-            Ok(answer) => Ok(answer),
-            // The answer to the short question has no words, and a policy is worth some.
-            Err(_) => self.patience.ask(about, get).await,
-        }
+        self.patience.ask(About::Question(name), ask).await
     }
 
     /// Whether an image, whose tag is there, is whole.
@@ -362,23 +390,18 @@ impl Surveyor<'_> {
             .into_iter()
             .filter(|part| *part != image.root)
             .map(|part| async move {
-                let _turn = self.turns.acquire().await;
                 let digest = contents.entry(part).digest;
-                let about = About::Question(name);
-                let is_there = match contents.manifest_by_id(part) {
-                    Some(manifest) => {
-                        let reference = digest.to_string();
-                        let ask = || {
-                            let media_type = &manifest.media_type;
-                            self.registry.manifest_digest(name.name(), &reference, media_type)
-                        };
-                        self.patience.ask(about, ask).await?.is_some()
-                    }
-                    None => {
-                        let ask = || self.registry.serves_blob(name.name(), digest);
-                        self.patience.ask(about, ask).await?
-                    }
+                let ask = async || {
+                    let _turn = self.turns.acquire().await;
+                    let (registry, name) = (self.registry, name.name());
+                    let Some(manifest) = contents.manifest_by_id(part) else {
+                        return registry.serves_blob(name, digest).await;
+                    };
+                    let (reference, media_type) = (digest.to_string(), &manifest.media_type);
+                    let found = registry.manifest_digest(name, &reference, media_type).await;
+                    found.map(|found| found.is_some())
                 };
+                let is_there = self.patience.ask(About::Question(name), ask).await?;
                 Ok::<_, Failure>((!is_there).then_some(digest))
             })
             .collect();

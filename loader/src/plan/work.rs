@@ -97,8 +97,8 @@ pub(crate) struct Image {
     pub(crate) status: Status,
     /// Blobs that its repository does not have yet.
     missing: u32,
-    /// What the target was missing when the image was pushed was brought once more.
-    is_repaired: bool,
+    /// What the target was missing when the image was pushed, and was brought once more.
+    repaired: Vec<BlobId>,
 }
 
 /// A repository of the target.
@@ -126,6 +126,8 @@ struct Delivery {
     images: Range<u32>,
     state: State,
     is_lost: bool,
+    /// A mount of it was refused.
+    is_unmounted: bool,
     /// Another delivery of the same blob.
     earlier: Option<u32>,
 }

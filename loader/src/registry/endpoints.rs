@@ -15,17 +15,24 @@ use url::Url;
 
 use super::auth::{Auth, Scope, Shown};
 use super::body::{Content, Sent, body};
+use super::error::shortened;
 use super::transport::{error_answer, gather, transport_error};
 use super::{Accounts, RequestError, Target};
 
 /// After a body, a registry may take this long to put it in its place, for every MiB of it.
 const COMMIT_TIME_PER_MIB: Duration = Duration::from_millis(100);
 
-/// No page of a list is larger (bytes).
+/// No list is larger in all (bytes).
 const MAX_LIST: u64 = 32 << 20;
 
-/// A body takes no longer than so many times the time after which a silent registry is given up.
-const BODY_TIME: u32 = 5;
+/// A body takes no longer than so many times the time after which a silent registry is given up,
+const BODY_TIME: u32 = 2;
+
+/// and a list, with all its pages, no longer than so many times.
+const LIST_TIME: u32 = 10;
+
+/// No address that a registry gives is longer: others would not be taken back by any server.
+const MAX_ADDRESS: usize = 32 << 10;
 
 /// A registry, and who we are to it.
 pub(crate) struct Registry {
@@ -115,7 +122,8 @@ impl Registry {
     }
 
     /// The digest of the manifest that a tag or digest names, or `None` where there is none. Where
-    /// the answer to the short question does not tell it, the manifest itself is asked for.
+    /// the answer to the short question does not tell it, the manifest itself is asked for: there
+    /// are registries and proxies that know no HEAD, or forget what it is to tell.
     pub(crate) async fn manifest_digest(
         &self,
         repository: &Repository,
@@ -129,10 +137,16 @@ impl Registry {
         match (response.status(), content_digest(response.headers())) {
             (StatusCode::NOT_FOUND, _) => Ok(None),
             (StatusCode::OK, Some(digest)) => Ok(Some(digest)),
-            (StatusCode::OK | StatusCode::METHOD_NOT_ALLOWED, _) => {
-                self.manifest_hash(repository, reference, media_type).await
+            (StatusCode::OK, None) => self.manifest_hash(repository, reference, media_type).await,
+            (StatusCode::UNAUTHORIZED | StatusCode::TOO_MANY_REQUESTS, _) => {
+                Err(self.refused(Method::HEAD, &url, response).await)
             }
-            _ => Err(self.refused(Method::HEAD, &url, response).await),
+            _ => {
+                let refusal = self.refused(Method::HEAD, &url, response).await;
+                let read = self.manifest_hash(repository, reference, media_type).await;
+                // The first refusal is that of what was asked.
+                read.map_err(|_| refusal)
+            }
         }
     }
 
@@ -155,11 +169,18 @@ impl Registry {
         Ok(Some(Digest::of(&bytes)))
     }
 
-    /// The tags of a repository; none where the repository does not exist.
-    pub(crate) async fn tags(&self, repository: &Repository) -> Result<Vec<String>, RequestError> {
+    /// The tags of a repository, none where the repository does not exist; `None` where they are more
+    /// than fit into so many answers.
+    pub(crate) async fn tags(
+        &self,
+        repository: &Repository,
+        answers: usize,
+    ) -> Result<Option<Vec<String>>, RequestError> {
         let list = self.url(repository, "tags/list");
-        let names = self.names(list, "tags", &push_to(repository), usize::MAX).await?;
-        Ok(names.unwrap_or_default())
+        match self.names(list, "tags", &push_to(repository), answers).await {
+            Err(RequestError::TooMuch { .. }) => Ok(None),
+            names => names.map(|names| Some(names.unwrap_or_default())),
+        }
     }
 
     /// The repositories that have tags, where the registry tells, or `None` where they are more than
@@ -177,7 +198,7 @@ impl Registry {
     }
 
     /// A list of names, page by page; `None` where there is no such list. A registry that repeats
-    /// itself is not followed.
+    /// itself is not followed, nor one that never comes to an end.
     async fn names(
         &self,
         list: Url,
@@ -185,6 +206,19 @@ impl Registry {
         scope: &Scope,
         most_pages: usize,
     ) -> Result<Option<Vec<String>>, RequestError> {
+        let too_much = self.too_much(&list);
+        let pages = self.pages(list, field, scope, most_pages);
+        tokio::time::timeout(self.stall * LIST_TIME, pages).await.unwrap_or(Err(too_much))
+    }
+
+    async fn pages(
+        &self,
+        list: Url,
+        field: &str,
+        scope: &Scope,
+        most_pages: usize,
+    ) -> Result<Option<Vec<String>>, RequestError> {
+        let mut left = MAX_LIST;
         let mut names = Vec::new();
         let mut seen = HashSet::new();
         let mut next = Some(list);
@@ -199,7 +233,8 @@ impl Registry {
             }
             let response = self.expect(Method::GET, &url, response, &[StatusCode::OK]).await?;
             next = next_page(&self.target, &url, response.headers());
-            let body = self.body(&url, response, MAX_LIST).await?;
+            let body = self.body(&url, response, left).await?;
+            left -= body.len() as u64;
             let listed = serde_json::from_slice::<serde_json::Value>(&body).ok();
             // Go's encoder writes an empty list as `null`.
             let listed = listed
@@ -229,10 +264,25 @@ impl Registry {
     ) -> Result<bool, RequestError> {
         let url = self.url(repository, &format!("blobs/{digest}"));
         let response = self.send(&push_to(repository), || self.http.head(url.clone())).await?;
-        if response.status() == StatusCode::NOT_FOUND {
-            return Ok(false);
+        match response.status() {
+            StatusCode::NOT_FOUND => Ok(false),
+            _ if self.is_handed_out_elsewhere(&url, &response) => Ok(true),
+            _ => self.expect(Method::HEAD, &url, response, &[StatusCode::OK]).await.map(|_| true),
         }
-        self.expect(Method::HEAD, &url, response, &[StatusCode::OK]).await.map(|_| true)
+    }
+
+    /// Whether an answer leads to another host: registries that keep their blobs in a store of
+    /// objects let that hand them out.
+    fn is_handed_out_elsewhere(&self, url: &Url, response: &Response) -> bool {
+        let location = response.headers().get(LOCATION).and_then(|value| value.to_str().ok());
+        let there = location.and_then(|location| url.join(location).ok());
+        let host = |url: &Url| (url.host_str().map(str::to_owned), url.port_or_known_default());
+        // One that merely wants to be asked otherwise has answered nothing.
+        let is_elsewhere = |there: &Url| {
+            there.host_str() != url.host_str()
+                || there.scheme() == url.scheme() && host(there) != host(url)
+        };
+        response.status().is_redirection() && there.as_ref().is_some_and(is_elsewhere)
     }
 
     /// Whether a repository hands a blob out: not only the registry's memory is asked, which may
@@ -246,17 +296,13 @@ impl Registry {
         // One byte is asked for; of a registry that sends all, no more is read than has come.
         let get = || self.http.get(url.clone()).header(RANGE, "bytes=0-0");
         let response = self.send(&push_to(repository), get).await?;
-        if response.status() == StatusCode::NOT_FOUND {
-            return Ok(false);
+        // An empty blob has no first byte.
+        let good = [StatusCode::OK, StatusCode::PARTIAL_CONTENT, StatusCode::RANGE_NOT_SATISFIABLE];
+        match response.status() {
+            StatusCode::NOT_FOUND => Ok(false),
+            _ if self.is_handed_out_elsewhere(&url, &response) => Ok(true),
+            _ => self.expect(Method::GET, &url, response, &good).await.map(|_| true),
         }
-        // An empty blob has no first byte; elsewhere other machines serve the bytes.
-        let good = [
-            StatusCode::OK,
-            StatusCode::PARTIAL_CONTENT,
-            StatusCode::RANGE_NOT_SATISFIABLE,
-            StatusCode::TEMPORARY_REDIRECT,
-        ];
-        self.expect(Method::GET, &url, response, &good).await.map(|_| true)
     }
 
     /// Opens an upload session, or mounts the blob from another repository.
@@ -285,9 +331,15 @@ impl Registry {
     /// Where an upload goes on.
     fn session(&self, request: &Url, response: &Response) -> Result<Url, RequestError> {
         let location = response.headers().get(LOCATION).and_then(|value| value.to_str().ok());
-        location
-            .and_then(|location| self.target.resolve(request, location))
-            .ok_or_else(|| self.protocol("an upload without a Location"))
+        match location {
+            Some(location) if location.len() > MAX_ADDRESS => {
+                let what = format!("an upload with a Location of {} characters", location.len());
+                Err(self.protocol(&what))
+            }
+            location => location
+                .and_then(|location| self.target.resolve(request, location))
+                .ok_or_else(|| self.protocol("an upload without a Location")),
+        }
     }
 
     /// Gives an upload session back.
@@ -302,8 +354,9 @@ impl Registry {
         self.expect(Method::DELETE, session, response, &gone).await.map(drop)
     }
 
-    /// Sends a blob into an upload session and closes it. The registry gets the time `pause` to
-    /// refuse it before the bytes begin: behind a proxy a later refusal is not to be understood.
+    /// Sends a blob into an upload session and closes it. Returns whether the registry says that the
+    /// blob is stored; one that only says that all is well has to be asked. It gets the time `pause`
+    /// to refuse before the bytes begin: behind a proxy a later refusal is not to be understood.
     pub(crate) async fn finish_upload(
         &self,
         repository: &Repository,
@@ -312,38 +365,46 @@ impl Registry {
         content: &Arc<dyn Content>,
         pause: Duration,
         progress: &Arc<dyn Progress>,
-    ) -> Result<(), RequestError> {
+    ) -> Result<bool, RequestError> {
         let url = closing(session, digest);
         let scope = push_to(repository);
         let send = Send { method: Method::PUT, url: &url, scope: &scope, content, pause, progress };
-        self.send_content(send, &[StatusCode::CREATED]).await.map(drop)
+        self.send_content(send, &TAKEN).await.map(|answer| answer.status() == StatusCode::CREATED)
     }
 
-    /// The same in two requests, for registries that want the bytes before the digest.
-    pub(crate) async fn finish_upload_in_two(
+    /// Sends a blob into an upload session that stays open, and tells where it goes on: for registries
+    /// that want the bytes before the digest.
+    pub(crate) async fn append_to_upload(
+        &self,
+        repository: &Repository,
+        session: &Url,
+        content: &Arc<dyn Content>,
+        progress: &Arc<dyn Progress>,
+    ) -> Result<Url, RequestError> {
+        let (scope, pause) = (push_to(repository), Duration::ZERO);
+        let send =
+            Send { method: Method::PATCH, url: session, scope: &scope, content, pause, progress };
+        let sent = self.send_content(send, &TAKEN).await?;
+        match sent.headers().contains_key(LOCATION) {
+            true => self.session(session, &sent),
+            // One that names no new address goes on at the old one.
+            false => Ok(session.clone()),
+        }
+    }
+
+    /// Closes an upload session that has all bytes. Returns whether the registry says that the blob
+    /// is stored.
+    pub(crate) async fn close_upload(
         &self,
         repository: &Repository,
         session: &Url,
         digest: Digest,
-        content: &Arc<dyn Content>,
-        progress: &Arc<dyn Progress>,
-    ) -> Result<(), RequestError> {
-        let scope = push_to(repository);
-        let pause = Duration::ZERO;
-        let send =
-            Send { method: Method::PATCH, url: session, scope: &scope, content, pause, progress };
-        let sent = self.send_content(send, &[StatusCode::ACCEPTED, StatusCode::NO_CONTENT]).await?;
-        let url = closing(&self.session(session, &sent)?, digest);
+    ) -> Result<bool, RequestError> {
+        let url = closing(session, digest);
         let put = || self.http.put(url.clone()).header(CONTENT_LENGTH, 0);
-        let closed = self.send(&scope, put).await;
-        let closed = match closed {
-            Ok(closed) => self.expect(Method::PUT, &url, closed, &[StatusCode::CREATED]).await,
-            Err(error) => Err(error),
-        };
-        if closed.is_err() {
-            progress.take_back_bytes(content.size());
-        }
-        closed.map(drop)
+        let closed = self.send(&push_to(repository), put).await?;
+        let closed = self.expect(Method::PUT, &url, closed, &TAKEN).await?;
+        Ok(closed.status() == StatusCode::CREATED)
     }
 
     /// Sends bytes; after a 401 that can be answered, once more.
@@ -533,7 +594,7 @@ impl Registry {
     }
 
     fn too_much(&self, url: &Url) -> RequestError {
-        RequestError::TooMuch { target: self.target.to_string(), path: url.path().to_owned() }
+        RequestError::TooMuch { target: self.target.to_string(), path: shortened(url.path()) }
     }
 
     fn url(&self, repository: &Repository, tail: &str) -> Url {
@@ -541,9 +602,13 @@ impl Registry {
     }
 
     pub(crate) fn protocol(&self, what: &str) -> RequestError {
-        RequestError::Protocol { target: self.target.to_string(), what: what.to_owned() }
+        RequestError::Protocol { target: self.target.to_string(), what: shortened(what) }
     }
 }
+
+/// What registries answer when they have taken the bytes of a blob, or a part of them.
+const TAKEN: [StatusCode; 4] =
+    [StatusCode::CREATED, StatusCode::ACCEPTED, StatusCode::OK, StatusCode::NO_CONTENT];
 
 /// A content on its way.
 struct Send<'a> {
@@ -582,5 +647,6 @@ fn accepted(media_type: &MediaType) -> String {
 fn next_page(target: &Target, url: &Url, headers: &HeaderMap) -> Option<Url> {
     let link = headers.get(LINK)?.to_str().ok()?;
     let (address, relation) = link.strip_prefix('<')?.split_once('>')?;
-    relation.contains("next").then(|| target.resolve(url, address)).flatten()
+    let is_next = relation.contains("next") && address.len() <= MAX_ADDRESS;
+    is_next.then(|| target.resolve(url, address)).flatten()
 }

@@ -1,7 +1,7 @@
 //! What can go wrong with a request, as far as a caller can act on it.
 
 use std::fmt;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use reqwest::StatusCode;
 use serde::Deserialize;
@@ -102,6 +102,8 @@ pub(crate) struct Answer {
     pub(crate) status: StatusCode,
     /// Codes and messages of the registry's error envelope, or the beginning of another body.
     pub(crate) errors: Vec<(String, String)>,
+    /// The registry has no room for anything.
+    pub(crate) is_disk_full: bool,
     /// When to try again, if the registry says so.
     pub(crate) retry_after: Option<Duration>,
     /// Where a redirect leads.
@@ -183,6 +185,28 @@ impl Answer {
         if short.is_empty() { Vec::new() } else { vec![(String::new(), short)] }
     }
 
+    /// Whether an answer says that the disk is full, in whole or in the words of Distribution, which
+    /// gives the number of the system's error (28 is ENOSPC, 122 EDQUOT).
+    pub(super) fn tells_of_full_disk(status: StatusCode, body: &[u8]) -> bool {
+        let text = String::from_utf8_lossy(body);
+        let words = [
+            "no space left on device",
+            "disk quota exceeded",
+            r#""Err":28}"#,
+            r#""Err":28,"#,
+            r#""Err":122}"#,
+            r#""Err":122,"#,
+        ];
+        let is_told = || words.iter().any(|words| text.contains(words));
+        status == StatusCode::INSUFFICIENT_STORAGE || status.is_server_error() && is_told()
+    }
+
+    /// `Retry-After`: seconds, or a date.
+    pub(super) fn read_retry_after(text: &str) -> Option<Duration> {
+        let until = || httpdate::parse_http_date(text).ok()?.duration_since(SystemTime::now()).ok();
+        text.parse().ok().map(Duration::from_secs).or_else(until)
+    }
+
     /// Whether one of the errors has this code.
     pub(crate) fn has_code(&self, code: &str) -> bool {
         self.errors.iter().any(|(have, _)| have == code)
@@ -212,6 +236,9 @@ impl Answer {
     /// What a person can do about it, where that is known.
     fn hint(&self) -> &'static str {
         match self.status {
+            _ if self.is_disk_full => {
+                "; the registry's disk is full: make room there, then run the same command again"
+            }
             status if status.is_server_error() && self.is_about_manifest() => {
                 "; if the image has foreign layers, allow their addresses in the registry's \
                  configuration (validation.manifests.urls.allow)"
@@ -219,9 +246,6 @@ impl Answer {
             StatusCode::PAYLOAD_TOO_LARGE => {
                 "; a proxy in front of the registry limits the size of a request (nginx: set \
                  client_max_body_size to 0)"
-            }
-            _ if self.says("no space left on device") => {
-                "; the registry's disk is full: make room there, then run the same command again"
             }
             StatusCode::UNAUTHORIZED if self.anonymous => {
                 "; give credentials with --username and --password-stdin"
@@ -235,7 +259,7 @@ impl Answer {
 }
 
 /// The beginning of a text that somebody else has written.
-fn shortened(text: &str) -> String {
+pub(super) fn shortened(text: &str) -> String {
     match text.char_indices().nth(MAX_WORDS) {
         Some((end, _)) => format!("{}…", &text[..end]),
         None => text.to_owned(),

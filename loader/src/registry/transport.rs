@@ -8,7 +8,7 @@ use reqwest::Response;
 use reqwest::header::{LOCATION, RETRY_AFTER};
 use rustls::{AlertDescription, CertificateError, OtherError, PeerIncompatible};
 
-use super::error::MAX_ERROR_BODY;
+use super::error::{MAX_ERROR_BODY, shortened};
 use super::{Answer, RequestError};
 
 /// Adds a body, piece by piece, to what was read of it; what goes far beyond `limit` (bytes) is
@@ -29,19 +29,20 @@ pub(super) async fn gather(
 /// Reads an error answer, as far as it comes within the time `limit`.
 pub(super) async fn error_answer(request: &str, mut response: Response, limit: Duration) -> Answer {
     let header = |name| response.headers().get(name).and_then(|value| value.to_str().ok());
-    let retry_after = header(RETRY_AFTER).and_then(|value| value.parse().ok());
+    let retry_after = header(RETRY_AFTER).and_then(Answer::read_retry_after);
     let location = header(LOCATION).filter(|_| response.status().is_redirection());
-    let location = location.map(str::to_owned);
+    let location = location.map(shortened);
     let mut body = Vec::new();
     // A body that breaks off, or does not end, says what it says.
     let _ =
         tokio::time::timeout(limit, gather(&mut response, MAX_ERROR_BODY as u64, &mut body)).await;
     body.truncate(MAX_ERROR_BODY);
     Answer {
-        request: request.to_owned(),
+        request: shortened(request),
         status: response.status(),
         errors: Answer::read_errors(&body),
-        retry_after: retry_after.map(Duration::from_secs),
+        is_disk_full: Answer::tells_of_full_disk(response.status(), &body),
+        retry_after,
         location,
         clock_difference: 0,
         anonymous: false,

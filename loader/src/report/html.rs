@@ -4,11 +4,15 @@
 use std::collections::BTreeMap;
 
 use tranship_common::Repository;
+use tranship_terminal::printable;
 
 use super::{ImageReport, Report};
 use crate::harbor::quotas::Overcount;
 
 const PAGE: &str = include_str!("page.html");
+
+/// Of a text no more characters are shown.
+const MAX_TEXT: usize = 2000;
 
 /// How many images of a project have which status.
 #[derive(Default)]
@@ -23,7 +27,7 @@ impl Report {
     /// The page.
     pub(crate) fn to_html(&self) -> String {
         let totals = &self.totals;
-        let summary = format!(
+        let counts = format!(
             "{} images loaded, {} there before, {} failed, {} left. {} blobs uploaded \
              ({} bytes), {} mounted, {} manifests stored; {} requests in {:.0} s.",
             totals.images.loaded,
@@ -37,6 +41,10 @@ impl Report {
             totals.requests,
             totals.seconds,
         );
+        let summary = match &self.error {
+            Some(error) => format!("Nothing was loaded: {}", escaped(error)),
+            None => counts,
+        };
         let parts = [
             ("<!--target-->", escaped(&self.target)),
             ("<!--totals-->", summary),
@@ -123,7 +131,8 @@ impl Report {
     }
 }
 
-/// A text as it stands in HTML.
+/// A text as it stands in HTML. What would turn a line around does so in a page too.
 fn escaped(text: &str) -> String {
+    let text = printable(text, MAX_TEXT);
     text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;").replace('"', "&quot;")
 }

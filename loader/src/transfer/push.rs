@@ -11,6 +11,9 @@ use crate::plan::mapping::TargetRepository;
 use crate::plan::work::Work;
 use crate::registry::{RequestError, whole};
 
+/// So often a manifest is looked for that the registry has taken, but does not say to have stored.
+const MAX_LOOKS: u32 = 5;
+
 impl Transfer<'_> {
     /// Stores an image's manifests, children first, and the last one under the tag. Tells which were
     /// stored.
@@ -73,32 +76,72 @@ impl Transfer<'_> {
         let mut retries = self.patience.begin(About::Repository(repository));
         loop {
             let put = self.registry.put_manifest(name, reference, media_type, bytes.clone()).await;
-            let is_stored = async || {
-                let there = self.registry.manifest_digest(name, reference, media_type).await;
-                there.map(|there| there == Some(entry.digest))
-            };
             let error = match put {
-                Ok(true) => return Ok(()),
-                // Taken, but perhaps not yet stored.
-                Ok(false) => match is_stored().await {
-                    Ok(true) => return Ok(()),
+                Ok(true) => break,
+                // Taken, but perhaps not stored.
+                Ok(false) => match self.is_shown(repository, reference, entry).await? {
+                    Ok(true) => break,
                     Ok(false) => {
                         return Err(Failure::refused(format!(
                             "{repository}:{reference}: the registry takes the manifest, but does \
                              not show it"
                         )));
                     }
-                    Err(error) => error,
+                    Err(error) if Kind::of(&error).is_overload() => error,
+                    Err(error) => {
+                        return Err(Failure::refused(format!(
+                            "{repository}:{reference}: the registry takes the manifest, but does \
+                             not tell whether it has it: {}",
+                            error.in_words()
+                        )));
+                    }
                 },
                 // The answer to a push that did arrive may have been lost, and a rule now keeps the
                 // tag as it is.
-                Err(error) if Kind::of(&error) == Kind::Forbidden => match is_stored().await {
-                    Ok(true) => return Ok(()),
-                    _ => error,
-                },
+                Err(error) if is_refusal(&error) => {
+                    match self.is_there(repository, reference, entry).await {
+                        Ok(true) => break,
+                        _ => error,
+                    }
+                }
                 Err(error) => error,
             };
             retries.after(&error).await?;
         }
+        retries.went_well();
+        Ok(())
     }
+
+    /// Whether the registry shows a manifest that it has taken, in a while at the latest.
+    async fn is_shown(
+        &self,
+        repository: &TargetRepository,
+        reference: &str,
+        entry: &ManifestEntry,
+    ) -> Result<Result<bool, RequestError>, Failure> {
+        for nth in 0..MAX_LOOKS {
+            match self.is_there(repository, reference, entry).await {
+                Ok(false) => self.patience.pause(nth).await?,
+                answer => return Ok(answer),
+            }
+        }
+        Ok(Ok(false))
+    }
+
+    /// Whether a reference has this manifest.
+    async fn is_there(
+        &self,
+        repository: &TargetRepository,
+        reference: &str,
+        entry: &ManifestEntry,
+    ) -> Result<bool, RequestError> {
+        let (name, media_type) = (repository.name(), &entry.media_type);
+        let there = self.registry.manifest_digest(name, reference, media_type).await;
+        there.map(|there| there == Some(entry.digest))
+    }
+}
+
+/// Whether somebody who is well does not want to do what was asked.
+fn is_refusal(error: &RequestError) -> bool {
+    matches!(Kind::of(error), Kind::Denied | Kind::Forbidden | Kind::Refused)
 }

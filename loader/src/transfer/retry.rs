@@ -6,11 +6,12 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use reqwest::StatusCode;
-use tranship_common::Progress;
+use tranship_common::{Digest, Progress};
 
-use super::health::{Cause, Health};
+use super::health::{Cause, Failing, Health};
 use super::stop::Stop;
 use super::throttle::Throttle;
+use super::trouble::Trouble;
 use crate::failure::{About, Failure, Kind};
 use crate::harbor::LOCK;
 use crate::registry::{Registry, RequestError};
@@ -57,6 +58,7 @@ pub(crate) struct Patience {
     pub(crate) progress: Arc<dyn Progress>,
     registry: Rc<Registry>,
     health: Health,
+    trouble: Trouble,
     /// The target is Harbor.
     is_harbor: Cell<bool>,
     operations: Cell<u64>,
@@ -66,6 +68,8 @@ pub(crate) struct Patience {
 pub(crate) struct Retries<'a> {
     patience: &'a Patience,
     about: About<'a>,
+    /// The blob that is to be delivered.
+    blob: Option<Digest>,
     operation: u64,
     /// When the attempt under way has begun.
     begun: Instant,
@@ -74,7 +78,8 @@ pub(crate) struct Retries<'a> {
     own: u32,
     /// When the account was seen to be let in, after the last failure was a refusal.
     let_in: Option<Instant>,
-    /// What the pauses took. The time of attempts is not counted: bytes may have moved.
+    /// The time in which nothing has moved: that of the pauses, and of attempts as far as no bytes
+    /// were on their way.
     waited: Duration,
 }
 
@@ -90,7 +95,6 @@ impl Patience {
         let health = Health::new(
             Rc::clone(registry),
             Arc::clone(&progress),
-            stop.clone(),
             pauses.max_wait,
             [pauses.first, pauses.longest],
         );
@@ -101,6 +105,7 @@ impl Patience {
             progress,
             registry: Rc::clone(registry),
             health,
+            trouble: Trouble::default(),
             is_harbor: Cell::new(false),
             operations: Cell::new(0),
         }
@@ -118,6 +123,7 @@ impl Patience {
         Retries {
             patience: self,
             about,
+            blob: None,
             operation,
             begun: Instant::now(),
             failures: 0,
@@ -135,8 +141,8 @@ impl Patience {
             && status == Some(StatusCode::UNAUTHORIZED)
     }
 
-    /// An operation has gone well.
-    pub(crate) fn went_well(&self) {
+    /// A task has gone well.
+    pub(crate) fn task_went_well(&self) {
         self.health.went_well();
         self.throttle.went_well();
     }
@@ -159,6 +165,7 @@ impl Patience {
                 match question().await {
                     Ok(answer) => {
                         self.health.went_well();
+                        self.answered(about, None);
                         return Ok(answer);
                     }
                     Err(error) => retries.after(&error).await?,
@@ -177,17 +184,48 @@ impl Patience {
         about: About<'_>,
         question: impl Future<Output = Result<T, RequestError>>,
     ) -> Result<T, Failure> {
+        let answer = tokio::select! {
+            answer = question => answer,
+            () = self.stop.wanted() => return Err(Failure::stopped()),
+        };
+        if answer.is_ok() {
+            self.health.went_well();
+            self.answered(about, None);
+        }
+        answer.map_err(|error| self.failure(&error, about))
+    }
+
+    fn answered(&self, about: About<'_>, blob: Option<Digest>) {
+        self.trouble.over(about, blob);
+        if let Some(repository) = about.repository() {
+            self.health.has_answered(repository);
+        }
+    }
+
+    /// Waits before something is looked at again for the `nth` time, from 0 on.
+    pub(crate) async fn pause(&self, nth: u32) -> Result<(), Failure> {
+        let pause = self.pauses.first.saturating_mul(1 << nth.min(16)).min(self.pauses.longest);
+        self.sleep(pause).await
+    }
+
+    async fn sleep(&self, pause: Duration) -> Result<(), Failure> {
+        let _resting = self.throttle.rest();
         tokio::select! {
-            answer = question => answer.map_err(|error| self.failure(&error, about)),
+            () = tokio::time::sleep(pause) => Ok(()),
             () = self.stop.wanted() => Err(Failure::stopped()),
         }
     }
 }
 
 impl Retries<'_> {
-    /// Whether nothing has failed yet.
-    pub(crate) fn is_first(&self) -> bool {
-        self.failures == 0
+    /// The same, for the delivery of a blob.
+    pub(crate) fn of_blob(self, blob: Digest) -> Self {
+        Self { blob: Some(blob), ..self }
+    }
+
+    /// It has gone well.
+    pub(crate) fn went_well(&self) {
+        self.patience.answered(self.about, self.blob);
     }
 
     /// Waits until it is time to try again after this error.
@@ -195,26 +233,33 @@ impl Retries<'_> {
     /// # Errors
     /// When it is not tried again.
     pub(crate) async fn after(&mut self, error: &RequestError) -> Result<(), Failure> {
-        let Self { patience, about, .. } = *self;
+        let Self { patience, about, blob, .. } = *self;
         let kind = Kind::of(error);
-        if kind.is_overload() {
+        self.waited += match (error, about) {
+            (RequestError::Stalled { seconds, .. }, _) => Duration::from_secs(*seconds),
+            (_, About::Repository(_)) => Duration::ZERO,
+            _ => self.begun.elapsed(),
+        };
+        let cause = tokio::select! {
+            cause = self.cause(error, &kind) => match cause? {
+                Some(cause) => cause,
+                None => return Ok(()),
+            },
+            () = patience.stop.wanted() => return Err(Failure::stopped()),
+        };
+        if kind.is_overload() && (cause != Cause::Asked || self.failures == 0) {
             patience.throttle.overloaded();
         }
-        let cause = match kind {
-            Kind::Away | Kind::Internal => {
-                patience.health.cause(self.operation, self.begun, error).await?
-            }
-            Kind::Denied if patience.may_be_locked(error) => match self.refusal(error).await? {
-                Refusal::Proven => return Err(patience.failure(error, about)),
-                Refusal::First => return Ok(()),
-                Refusal::Slow => Cause::Asked,
-                Refusal::Lock => Cause::Target,
-            },
-            Kind::Overloaded => Cause::Target,
-            Kind::Lost => Cause::Asked,
-            _ => return Err(patience.failure(error, about)),
+        let is_troubled = cause == Cause::Asked && patience.trouble.is_known(about, blob);
+        let pause = match is_troubled {
+            true => None,
+            false => self.pause(error, &kind, cause, fastrand::f64()),
         };
-        let Some(pause) = self.pause(error, &kind, cause, fastrand::f64()) else {
+        let Some(pause) = pause else {
+            match cause {
+                Cause::Asked => patience.trouble.with(about, blob),
+                _ => patience.health.is_spent(),
+            }
             return Err(patience.failure(error, about));
         };
         let (words, seconds) = (error.in_words(), pause.as_secs_f32());
@@ -223,12 +268,44 @@ impl Retries<'_> {
         } else {
             tracing::info!("{words}; trying again in {seconds:.1} s");
         }
-        tokio::select! {
-            () = tokio::time::sleep(pause) => {}
-            () = patience.stop.wanted() => return Err(Failure::stopped()),
-        }
+        patience.sleep(pause).await?;
         self.begun = Instant::now();
         Ok(())
+    }
+
+    /// What an error that can pass is due to; nothing when it is to be tried again at once.
+    ///
+    /// # Errors
+    /// When it cannot, or is not waited for any longer.
+    async fn cause(&mut self, error: &RequestError, kind: &Kind) -> Result<Option<Cause>, Failure> {
+        let patience = self.patience;
+        let about = self.about;
+        let failure = || patience.failure(error, about);
+        let cause = match kind {
+            Kind::Away | Kind::Internal => {
+                let what = Failing {
+                    operation: self.operation,
+                    begun: self.begun,
+                    repository: about.repository().cloned(),
+                    blob: self.blob,
+                };
+                patience.health.cause(what, error).await?
+            }
+            Kind::Denied if patience.may_be_locked(error) => match self.refusal(error).await? {
+                Refusal::Proven => return Err(failure()),
+                Refusal::First => return Ok(None),
+                Refusal::Slow => Cause::Asked,
+                Refusal::Lock => Cause::Away,
+            },
+            Kind::Overloaded => Cause::Unwell,
+            Kind::Lost => Cause::Asked,
+            _ => return Err(failure()),
+        };
+        match cause {
+            // A long upload may have broken off just now: everything gets a second chance.
+            Cause::IllForLong if self.failures > 0 => Err(failure()),
+            other => Ok(Some(other)),
+        }
     }
 
     /// Finds out what a refusal is due to: somebody else's wrong passwords make Harbor refuse the

@@ -4,6 +4,8 @@
 use std::cell::Cell;
 use std::time::Duration;
 
+use tokio::sync::Notify;
+
 /// So many tasks have to go well before one more is tried at a time, and so many answers are
 /// looked at together.
 const CALM: usize = 16;
@@ -24,7 +26,14 @@ pub(crate) struct Throttle {
     answers: Cell<(usize, Duration)>,
     /// The shortest mean of as many answers.
     best: Cell<Duration>,
+    /// Tasks that do nothing, and wait until it is time to try again.
+    resting: Cell<usize>,
+    rested: Notify,
 }
+
+/// A task that rests until this is dropped.
+#[derive(Debug)]
+pub(crate) struct Resting<'a>(&'a Throttle);
 
 impl Throttle {
     /// Begins with the most that is ever allowed.
@@ -35,12 +44,27 @@ impl Throttle {
             gone_well: Cell::new(0),
             answers: Cell::default(),
             best: Cell::new(Duration::MAX),
+            resting: Cell::new(0),
+            rested: Notify::new(),
         }
     }
 
-    /// How many tasks may be under way now.
+    /// How many tasks may be under way now, those that rest included: what fails again and again
+    /// keeps nothing else from being done.
     pub(crate) fn allowed(&self) -> usize {
-        self.allowed.get()
+        self.allowed.get() + self.resting.get().min(self.most)
+    }
+
+    /// Another task rests.
+    pub(crate) fn rest(&self) -> Resting<'_> {
+        self.resting.set(self.resting.get() + 1);
+        self.rested.notify_one();
+        Resting(self)
+    }
+
+    /// Completes when another task rests.
+    pub(crate) async fn rested(&self) {
+        self.rested.notified().await;
     }
 
     /// The target is overloaded: half as much from now on.
@@ -80,6 +104,12 @@ impl Throttle {
     }
 }
 
+impl Drop for Resting<'_> {
+    fn drop(&mut self) {
+        self.0.resting.set(self.0.resting.get() - 1);
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -107,6 +137,17 @@ mod tests {
             throttle.went_well();
         }
         assert_eq!(throttle.allowed(), 8);
+    }
+
+    #[test]
+    fn a_task_that_rests_makes_way_for_another() {
+        let throttle = Throttle::new(2);
+        throttle.overloaded();
+        assert_eq!(throttle.allowed(), 1);
+        let resting = [throttle.rest(), throttle.rest(), throttle.rest()];
+        assert_eq!(throttle.allowed(), 3, "they are not without number");
+        drop(resting);
+        assert_eq!(throttle.allowed(), 1);
     }
 
     #[test]

@@ -56,7 +56,9 @@ fn what_is_blocked_keeps_everything_from_being_sent() {
     let _ = refused
         .says("project small has a storage quota of 100 bytes with 100 left, and would gain")
         .says("developer may not push to closed/image")
-        .says("only administrators may make projects here, and developer is none; missing are absent")
+        .says(
+            "only administrators may make projects here, and developer is none; missing are absent",
+        )
         .says(NOTHING);
     assert!(is_untouched(&harbor));
     by(&mut command("plan", &bundle, &harbor), "developer").run().expect(1).prints("cannot load");

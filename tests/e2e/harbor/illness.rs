@@ -100,7 +100,8 @@ fn what_fails_everywhere_is_the_targets_own_illness() {
     // It lives, but whatever is brought to it fails: a full disk, a storage that is away.
     let seen = AtomicUsize::new(0);
     let harbor = Harbor::with_trouble(move |request, _| {
-        let is_push = is_of_repository(request) && matches!(request.method.as_str(), "POST" | "PUT");
+        let is_push =
+            is_of_repository(request) && matches!(request.method.as_str(), "POST" | "PUT");
         let is_ill = is_push && (40..140).contains(&seen.fetch_add(1, Ordering::SeqCst));
         is_ill.then(|| Verdict::error(500, "UNKNOWN", "internal server error"))
     });

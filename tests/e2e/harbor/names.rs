@@ -103,7 +103,8 @@ fn parts_of_names_that_harbor_takes_for_its_own_words() {
         "p/a/referrers/b=p/a/referrers-images/b",
     ];
     for name in ["plan", "load"] {
-        let refused = command(name, &bundle, &harbor).run().expect(1).says("4 names cannot be used");
+        let refused =
+            command(name, &bundle, &harbor).run().expect(1).says("4 names cannot be used");
         for rule in rules {
             assert!(refused.stderr.contains(&format!("--map '{rule}'")), "{}", refused.stderr);
         }

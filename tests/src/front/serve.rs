@@ -186,6 +186,15 @@ impl Server {
                 body.collect().await.map_err(io::Error::other)?;
                 Ok(response(status, headers, text))
             }
+            Verdict::Endless { status, piece, pause } => {
+                let pieces =
+                    stream::repeat(Bytes::from(vec![b' '; piece])).then(move |bytes| async move {
+                        tokio::time::sleep(pause).await;
+                        Ok(Frame::data(bytes))
+                    });
+                let answer = response(status, HeaderMap::new(), String::new());
+                Ok(answer.map(|_| BodyExt::boxed(StreamBody::new(pieces))))
+            }
             Verdict::EarlyBehindProxy(answer) => {
                 ending.after_answer();
                 let begun = tokio::time::timeout(PROXY_WAITS, body.frame()).await.is_ok();

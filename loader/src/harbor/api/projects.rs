@@ -63,7 +63,7 @@ impl Harbor {
             // For this question Harbor does not take the secrets of OIDC accounts, and later versions
             // want a right. But whoever pulls from a project that does not exist is told so.
             StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN => {
-                match self.registry.tags(repository.name()).await {
+                match self.registry.tags(repository.name(), 1).await {
                     Ok(_) => Ok(true),
                     Err(error) => match Kind::of(&error) {
                         Kind::NoProject => Ok(false),

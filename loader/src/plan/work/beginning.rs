@@ -23,7 +23,7 @@ impl Work {
         for image in &survey.images {
             let status = if image.is_there() { Status::Present } else { Status::Pending };
             let surveyed = image.clone();
-            work.images.push(Image { surveyed, status, missing: 0, is_repaired: false });
+            work.images.push(Image { surveyed, status, missing: 0, repaired: Vec::new() });
         }
         let mut positions = Vec::new();
         for repository in 0..work.repositories.len() {
@@ -155,7 +155,16 @@ impl Work {
         part.users += 1;
         let earlier = part.latest.replace(delivery);
         let state = State::Waiting;
-        self.deliveries.push(Delivery { blob, repository, images, state, is_lost, earlier });
+        let is_unmounted = false;
+        self.deliveries.push(Delivery {
+            blob,
+            repository,
+            images,
+            state,
+            is_lost,
+            is_unmounted,
+            earlier,
+        });
         delivery
     }
 }

@@ -24,7 +24,8 @@ impl Work {
 
     /// The job that a delivery is now, if it can be one; else it waits for what keeps it from that.
     pub(super) fn job(&mut self, delivery: u32) -> Option<Job> {
-        let Delivery { blob, repository, state, is_lost, .. } = self.deliveries[delivery as usize];
+        let Delivery { blob, repository, state, is_lost, is_unmounted, .. } =
+            self.deliveries[delivery as usize];
         let project = self.repositories[repository as usize].project;
         if state != State::Waiting || !self.is_wanted(delivery) {
             self.settle(delivery, State::Failed);
@@ -38,7 +39,8 @@ impl Work {
         }
         let size = self.contents.entry(blob).size;
         let holder = self.parts[blob.index()].holder;
-        let holder = holder.filter(|holder| holder.repository != repository && !is_lost);
+        let may_mount = !is_lost && !is_unmounted;
+        let holder = holder.filter(|holder| holder.repository != repository && may_mount);
         if holder.is_none() {
             if self.uploads.is_taken(blob) {
                 self.uploads.wait(blob, delivery);
@@ -74,6 +76,27 @@ impl Work {
             repository,
             delivery,
         })
+    }
+
+    /// The blob could not be mounted, and its bytes have to wait for their turn.
+    pub(crate) fn not_mounted(&mut self, job: &Job) {
+        let delivery = &mut self.deliveries[job.delivery as usize];
+        delivery.is_unmounted = true;
+        if delivery.state == State::UnderWay {
+            delivery.state = State::Waiting;
+            self.queue(job.delivery, Queue::Urgent);
+        }
+        self.end_job(job);
+    }
+
+    /// The holder of a blob did not let it be mounted: whoever has it next is asked instead.
+    pub(crate) fn doubt_holder(&mut self, job: &Job) {
+        let Some(doubted) = &job.holder else { return };
+        let repositories = &self.repositories;
+        let holder = &mut self.parts[job.blob.index()].holder;
+        *holder = holder.filter(|holder| {
+            repositories[holder.repository as usize].surveyed.name != doubted.name
+        });
     }
 
     /// A job has come to its end: what waited for it goes on.
@@ -147,33 +170,35 @@ impl Work {
         self.look_at(self.deliveries[delivery as usize].repository as usize);
     }
 
-    /// Brings what the target was missing when an image was pushed once more, if that has not been
-    /// tried yet. Returns whether there is hope.
+    /// Brings what the target was missing when an image was pushed once more, as far as that has not
+    /// been tried yet: some registries name one thing at a time. Returns whether there is hope.
     pub(super) fn repair(&mut self, image: usize, failure: &Failure) -> bool {
         let Kind::Incomplete(missing) = &failure.kind else { return false };
         let repository = self.images[image].surveyed.image.repository as u32;
         let ids = missing.iter().filter_map(|digest| self.contents.id(*digest));
         // What a manifest lists twice is missed twice.
         let ids: BTreeSet<BlobId> = ids.collect();
-        let mut is_hopeful = false;
-        for id in &ids {
-            let holder = &mut self.parts[id.index()].holder;
-            *holder = holder.filter(|holder| holder.repository != repository);
-            is_hopeful |= self.stored.remove(&(repository, *id));
-        }
-        if self.images[image].is_repaired {
-            return false;
-        }
         let closure = self.closure(image);
         let blobs: HashSet<BlobId> =
             closure.iter().flat_map(|manifest| self.blobs(*manifest)).collect();
-        for blob in ids.into_iter().filter(|id| blobs.contains(id)) {
-            self.images[image].missing += 1;
-            let delivery = self.add_delivery(blob, repository, [image as u32], true);
-            self.queue(delivery, Queue::Urgent);
+        let mut is_hopeful = false;
+        for id in ids {
+            let holder = &mut self.parts[id.index()].holder;
+            *holder = holder.filter(|holder| holder.repository != repository);
+            let was_stored = self.stored.remove(&(repository, id));
+            if self.images[image].repaired.contains(&id) {
+                continue;
+            }
+            if blobs.contains(&id) {
+                self.images[image].missing += 1;
+                let delivery = self.add_delivery(id, repository, [image as u32], true);
+                self.queue(delivery, Queue::Urgent);
+            } else if !was_stored {
+                continue;
+            }
+            self.images[image].repaired.push(id);
             is_hopeful = true;
         }
-        self.images[image].is_repaired = is_hopeful;
         is_hopeful
     }
 }

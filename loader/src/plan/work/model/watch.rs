@@ -29,7 +29,8 @@ struct Image {
     refers_to: BTreeSet<usize>,
     /// It may have failed for these reasons.
     reasons: Vec<Arc<str>>,
-    was_incomplete: bool,
+    /// What the target was missing, and was brought once more.
+    repaired: BTreeSet<BlobId>,
 }
 
 /// Something that was begun.
@@ -92,7 +93,7 @@ impl Watch {
                 subjects: BTreeSet::new(),
                 refers_to: BTreeSet::new(),
                 reasons: Vec::new(),
-                was_incomplete: false,
+                repaired: BTreeSet::new(),
             });
         }
         let mut there = BTreeSet::new();
@@ -330,14 +331,13 @@ impl Watch {
         assert!(self.pushes.remove(&image), "it is under way");
     }
 
-    /// A push was refused for what is not there. It is brought once more, the first time.
+    /// A push was refused for what is not there. Each part is brought once more.
     pub(super) fn incomplete(&mut self, image: usize, missing: &[BlobId]) -> bool {
-        let Image { blobs, was_incomplete, missing: to_bring, .. } = &mut self.images[image];
-        if std::mem::replace(was_incomplete, true) {
-            return false;
-        }
-        to_bring.extend(missing.iter().filter(|part| blobs.contains(part)));
-        true
+        let Image { blobs, repaired, missing: to_bring, .. } = &mut self.images[image];
+        let news: Vec<BlobId> =
+            missing.iter().copied().filter(|part| repaired.insert(*part)).collect();
+        to_bring.extend(news.iter().filter(|part| blobs.contains(part)));
+        !news.is_empty()
     }
 
     /// Notes for which images a failure may be the reason, before it is told.

@@ -1,0 +1,145 @@
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use super::{hasty, impatient, uploads};
+use e2e::content::Family;
+use e2e::programs::{Run, load};
+use e2e::tree::{damage, digest_of};
+use e2e::{Bundle, Front, Registry, Request, Tree, Verdict};
+
+/// Sessions that were opened, and neither finished nor given back.
+fn left_open(target: &Registry) -> usize {
+    let over = target.uploads("PUT", 201) + target.uploads("DELETE", 204);
+    target.uploads("POST", 202) - over
+}
+
+/// The same, without those that loader wanted to give back: Distribution takes none back that has
+/// more bytes than it knows of.
+fn not_given_back(front: &Front, target: &Registry) -> usize {
+    let is_given_back =
+        |request: &&Request| request.method == "DELETE" && request.target.contains("/uploads/");
+    let given_back = front.requests().iter().filter(is_given_back).count();
+    target.uploads("POST", 202) - target.uploads("PUT", 201) - given_back
+}
+
+#[test]
+fn no_session_of_a_failed_upload_stays_open() {
+    let bundle = Bundle::everything(241);
+    let blob = bundle.tree.last_layer("alpine:3.18");
+    for status in [400, 403, 404, 409, 413, 500, 504] {
+        let target = Registry::start();
+        let front = Front::start(target.address(), move |request| match uploads(request, &blob) {
+            true => Verdict::status(status),
+            false => Verdict::Forward,
+        });
+        let lost = impatient(&bundle.path(), &front.url()).run().expect(3);
+        assert!(lost.stdout.contains(" failed") && !lost.stdout.contains(" 0 failed"), "{status}");
+        assert_eq!(left_open(&target), 0, "{status}");
+        assert_eq!(target.open_sessions(), 0, "{status}");
+    }
+}
+
+#[test]
+fn no_session_of_a_broken_upload_stays_open() {
+    let bundle = Bundle::everything(242);
+    let target = Registry::start();
+    let cuts = AtomicUsize::new(0);
+    let front = Front::start(target.address(), move |request| {
+        let is_upload = request.method == "PUT" && request.target.contains("/uploads/");
+        match is_upload && cuts.fetch_add(1, Ordering::SeqCst).is_multiple_of(2) {
+            true => Verdict::CutUp(1),
+            false => Verdict::Forward,
+        }
+    });
+    hasty(&bundle.path(), &front.url()).run().ok();
+    assert_eq!(not_given_back(&front, &target), 0);
+}
+
+#[test]
+fn no_session_stays_open_when_our_own_bytes_are_damaged() {
+    let bundle = Bundle::of(|root| {
+        let mut tree = Tree::new(root, 243);
+        for (name, size) in [("team/small", 2000), ("team/large", 3_000_000)] {
+            let layer = tree.layer(Family::Oci, size);
+            let image = tree.image(name, Family::Oci, name, &[layer]);
+            tree.tag(name, "1", digest_of(&image));
+        }
+        tree.simple("team/good", "1");
+        tree
+    });
+    let mut archive = tar::Archive::new(std::fs::File::open(bundle.path()).unwrap());
+    let layers = ["team/small:1", "team/large:1"].map(|name| bundle.tree.last_layer(name));
+    let places: Vec<usize> = archive
+        .entries()
+        .unwrap()
+        .map(Result::unwrap)
+        .filter(|entry| {
+            let path = entry.path().unwrap().display().to_string();
+            layers.iter().any(|layer| path.ends_with(&layer.hex()))
+        })
+        .map(|entry| entry.raw_file_position() as usize + 100)
+        .collect();
+    assert_eq!(places.len(), 2);
+    places.iter().for_each(|at| damage(&bundle.path(), *at));
+    for through_a_pipe in [false, true] {
+        let target = Registry::start();
+        let front = Front::start(target.address(), |_| Verdict::Forward);
+        let mut command = load(&bundle.path(), &front.url());
+        if through_a_pipe {
+            command = e2e::loader();
+            command.args(["load", "-", "--to", &front.url()]);
+            command.stdin(std::fs::File::open(bundle.path()).unwrap());
+        }
+        let loaded = command.run().expect(3);
+        let _ = loaded.prints("1 image loaded, 0 already there, 2 failed");
+        assert_eq!(not_given_back(&front, &target), 0);
+    }
+}
+
+#[test]
+fn no_session_stays_open_when_the_question_behind_a_mount_fails() {
+    // The registry mounts nothing, and does not tell what it has.
+    let bundle = super::of_one_base(6);
+    let target = Registry::start();
+    let front = Front::rewriting(target.address(), |request| {
+        if request.method == "HEAD" && request.target.contains("/blobs/") {
+            return Verdict::CutUp(0);
+        }
+        if request.method == "POST" {
+            request.target = request.target.split('?').next().unwrap_or_default().to_owned();
+        }
+        Verdict::Forward
+    });
+    hasty(&bundle.path(), &front.url()).run().ok().prints("6 images loaded");
+    assert_eq!(left_open(&target), 0);
+    assert_eq!(target.open_sessions(), 0);
+}
+
+#[test]
+fn a_registry_whose_disk_is_full_is_named_as_such() {
+    let bundle = Bundle::simple();
+    // Distribution's two ways to say it; the long name would end the words before their end.
+    let folder = format!("/storage/{}", "long/".repeat(80));
+    let in_words = format!("write {folder}data: no space left on device");
+    let number = serde_json::json!({
+        "DriverName": "filesystem",
+        "Enclosed": {"Op": "write", "Path": format!("{folder}startedat"), "Err": 28},
+    });
+    for (method, detail) in [("PUT", in_words.into()), ("POST", number)] {
+        let target = Registry::start();
+        let front = Front::start(target.address(), move |request| {
+            let error = serde_json::json!({"errors": [
+                {"code": "UNKNOWN", "message": "unknown error", "detail": detail}
+            ]});
+            match request.method == method && request.target.contains("/uploads/") {
+                true => Verdict::json(500, &error),
+                false => Verdict::Forward,
+            }
+        });
+        impatient(&bundle.path(), &front.url())
+            .run()
+            .expect(1)
+            .says("failed: team/image:1")
+            .says("the registry's disk is full: make room there, then run the same command again");
+        assert_eq!(target.open_sessions(), 0);
+    }
+}
