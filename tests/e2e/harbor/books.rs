@@ -54,7 +54,7 @@ fn layers_that_another_project_has_already() {
 fn layers_that_many_repositories_of_a_project_share() {
     for made_before in [false, true] {
         // They are mounted from another project.
-        let bundle = sharing(132, &[named("base", 1), named("team", 16)].concat());
+        let bundle = sharing(132, &[named("base", 1), named("team", 48)].concat());
         let harbor = Harbor::start();
         if made_before {
             for name in ["base", "team"] {
@@ -67,7 +67,7 @@ fn layers_that_many_repositories_of_a_project_share() {
                 std::thread::sleep(Duration::from_millis(5));
             }
         });
-        loading(&bundle, &harbor).args(["--jobs", "8"]).run().ok().prints("17 images loaded");
+        loading(&bundle, &harbor).args(["--jobs", "8"]).run().ok().prints("49 images loaded");
         harbor.assert_books("side by side");
     }
 }

@@ -3,9 +3,10 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, AtomicUsize, Ordering};
 
+use e2e::harbor::Project;
 use e2e::programs::{Finished, Run, signal, wait};
 use e2e::shown::whole_tags;
-use e2e::{Bundle, Harbor, Verdict};
+use e2e::{Bundle, Harbor, Tree, Verdict};
 
 use super::{ALL_ARRIVED, command, loading};
 
@@ -78,8 +79,15 @@ fn named_in_harbor(bundle: &Bundle) -> std::collections::BTreeMap<String, transh
     .collect()
 }
 
-/// A load that gets this signal at the request of this number.
-fn signalled_at(number: usize, name: &'static str, bundle: &Bundle) -> (Harbor, Finished) {
+/// A load that gets this signal at the request of this number, which is then answered in this way.
+/// Harbor has these projects already.
+fn signalled_at(
+    number: usize,
+    name: &'static str,
+    answer: Verdict,
+    bundle: &Bundle,
+    projects: &[&str],
+) -> (Harbor, Finished) {
     let process = Arc::new(AtomicU32::new(0));
     let to_signal = Arc::clone(&process);
     let seen = AtomicUsize::new(0);
@@ -89,10 +97,14 @@ fn signalled_at(number: usize, name: &'static str, bundle: &Bundle) -> (Harbor, 
                 std::thread::yield_now();
             }
             signal(to_signal.load(Ordering::SeqCst), name);
+            return Some(answer.clone());
         }
         None
     });
-    let child = loading(bundle, &harbor).start();
+    for project in projects {
+        harbor.state().projects.insert((*project).to_owned(), Project::default());
+    }
+    let child = loading(bundle, &harbor).args(["--jobs", "4", "--timeout", "86400"]).start();
     process.store(child.id(), Ordering::SeqCst);
     let ended = wait(child);
     (harbor, ended)
@@ -102,7 +114,7 @@ fn signalled_at(number: usize, name: &'static str, bundle: &Bundle) -> (Harbor, 
 fn ctrl_c_finishes_what_is_under_way_and_says_how_to_go_on() {
     let bundle = Bundle::everything(124);
     for name in ["INT", "TERM"] {
-        let (harbor, ended) = signalled_at(80, name, &bundle);
+        let (harbor, ended) = signalled_at(80, name, Verdict::Forward, &bundle, &[]);
         let _ = ended
             .expect(3)
             .says("what is under way is finished; again to stop at once")
@@ -113,6 +125,40 @@ fn ctrl_c_finishes_what_is_under_way_and_says_how_to_go_on() {
         loading(&bundle, &harbor).run().ok().prints(" 0 failed");
         for blob in bundle.blobs() {
             assert_eq!(harbor.registry.commits(&blob), 1, "{name}: {blob}");
+        }
+    }
+}
+
+#[test]
+fn ctrl_c_before_anything_is_sent() {
+    let projects = ["p0", "p1", "p2", "p3", "p4"];
+    let bundle = Bundle::of(|root| {
+        let mut tree = Tree::new(root, 125);
+        for project in projects {
+            tree.simple(&format!("{project}/image"), "1");
+            tree.simple(&format!("{project}/image"), "2");
+        }
+        tree
+    });
+    // The first thing that a load does itself is to ask for a blob.
+    let until_load = {
+        let (harbor, _) = signalled_at(usize::MAX, "INT", Verdict::Forward, &bundle, &projects);
+        let requests = harbor.requests();
+        requests.iter().position(|request| request.target.contains("/blobs/sha256")).unwrap()
+    };
+    for number in 0..until_load {
+        // Whether there is ever an answer does not matter.
+        let answer = if number % 2 == 0 { Verdict::Stall } else { Verdict::Forward };
+        let (harbor, ended) = signalled_at(number, "INT", answer, &bundle, &projects);
+        let ended = ended.says("what is under way is finished").says("interrupted");
+        assert!(!ended.stderr.contains("failed: "), "{number}: {}", ended.stderr);
+        // What an answer comes too late for is not known: at most one session for each job.
+        harbor.settle();
+        assert!(harbor.registry.open_sessions() <= 4, "{number}");
+        // It may have begun to load before it heard of it.
+        match ended.code {
+            Some(1) => assert_eq!(whole_tags(&harbor.registry, &bundle.tree.tags), 0, "{number}"),
+            code => assert_eq!(code, Some(3), "{number}: {}", ended.stderr),
         }
     }
 }
