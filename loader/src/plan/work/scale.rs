@@ -69,6 +69,21 @@ fn is_upload(task: &Task) -> bool {
     matches!(task, Task::Deliver(job) if job.holder.is_none())
 }
 
+fn every_image_arrives(survey: &Survey) {
+    for (order, has_projects) in
+        [(Order::Images, true), (Order::Bundle, true), (Order::Images, false)]
+    {
+        let work = run(Work::new(survey, order, has_projects), |_| None);
+        assert_eq!(count(&work, is_loaded), MANY, "{order:?}, {has_projects}");
+    }
+}
+
+fn no_image_arrives_without_uploads(survey: &Survey, extent: Extent) {
+    let uploads = |task: &Task| is_upload(task).then(|| failure(extent));
+    let work = run(Work::new(survey, Order::Images, true), uploads);
+    assert_eq!(count(&work, is_failed), MANY, "{extent:?}");
+}
+
 #[test]
 fn many_tags_in_one_repository() {
     let images = 100;
@@ -95,16 +110,9 @@ fn many_tags_in_one_repository() {
 #[test]
 fn many_repositories_of_one_project_share_a_base() {
     let survey = one_image_in_each(LARGE, |at| format!("p/r{at}"));
-    for order in [Order::Images, Order::Bundle] {
-        let work = run(Work::new(&survey, order, true), |_| None);
-        assert_eq!(count(&work, is_loaded), MANY);
-    }
-    let work = run(Work::new(&survey, Order::Images, false), |_| None);
-    assert_eq!(count(&work, is_loaded), MANY);
+    every_image_arrives(&survey);
     for extent in [Extent::Blob, Extent::Source, Extent::Repository] {
-        let uploads = |task: &Task| is_upload(task).then(|| failure(extent));
-        let work = run(Work::new(&survey, Order::Images, true), uploads);
-        assert_eq!(count(&work, is_failed), MANY, "{extent:?}");
+        no_image_arrives_without_uploads(&survey, extent);
         let mounts = |task: &Task| match task {
             Task::Deliver(job) if job.holder.is_some() => Some(failure(extent)),
             _ => None,
@@ -117,14 +125,9 @@ fn many_repositories_of_one_project_share_a_base() {
 #[test]
 fn many_projects() {
     let survey = one_image_in_each(LARGE, |at| format!("p{at}/r"));
-    for order in [Order::Images, Order::Bundle] {
-        let work = run(Work::new(&survey, order, true), |_| None);
-        assert_eq!(count(&work, is_loaded), MANY);
-    }
+    every_image_arrives(&survey);
     for extent in [Extent::Blob, Extent::Source, Extent::Project] {
-        let uploads = |task: &Task| is_upload(task).then(|| failure(extent));
-        let work = run(Work::new(&survey, Order::Images, true), uploads);
-        assert_eq!(count(&work, is_failed), MANY, "{extent:?}");
+        no_image_arrives_without_uploads(&survey, extent);
     }
     let blocked: BTreeMap<String, String> =
         (0..MANY).map(|at| (format!("p{at}"), "full".to_owned())).collect();
