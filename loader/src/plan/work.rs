@@ -73,7 +73,8 @@ pub(crate) struct Holder {
 pub(crate) enum Order {
     /// That of the bundle, so that it is read forward.
     Bundle,
-    /// Image by image, oldest first, so that whole ones appear soon.
+    /// Image by image, so that whole ones appear soon: of the repository that has the most left, the
+    /// oldest.
     Images,
 }
 

@@ -67,9 +67,14 @@ pub(crate) async fn whole(content: &Arc<dyn Content>) -> io::Result<Bytes> {
     }
     let content = Arc::clone(content);
     blocking(move || {
-        let mut bytes = Vec::with_capacity(content.size().min(SMALL) as usize);
-        content.open()?.read_to_end(&mut bytes)?;
-        Ok(bytes.into())
+        let mut bytes = vec![0; content.size() as usize];
+        let mut reader = content.open()?;
+        reader.read_exact(&mut bytes)?;
+        // At its end it says whether they are what they should be.
+        match reader.read(&mut [0])? {
+            0 => Ok(bytes.into()),
+            _ => Err(io::Error::other("there are more bytes than there should be")),
+        }
     })
     .await
 }

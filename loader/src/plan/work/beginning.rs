@@ -1,5 +1,6 @@
 //! What is to be done, as it follows from what was found in the target.
 
+use std::cmp::Reverse;
 use std::collections::{HashMap, HashSet};
 
 use tranship_common::bundle::BlobId;
@@ -9,8 +10,12 @@ use crate::plan::lanes::{Lanes, Queue};
 use crate::plan::subjects::subjects_first;
 use crate::plan::survey::{Found, Survey};
 
+/// The place of an image in the order of all: images of the repository that has the most left come
+/// first, since their tags appear one after another, and among these the oldest.
+type ImagePosition = (Reverse<usize>, u32);
+
 /// The place of a delivery in the order of all.
-type Position = (u32, BlobId, u32);
+type Position = (ImagePosition, BlobId, u32);
 
 impl Work {
     /// What is to be done to bring a bundle to a target that has what was surveyed. With
@@ -80,10 +85,9 @@ impl Work {
             self.parts[blob.index()].holder.get_or_insert(holding);
         }
         let mut needs: Vec<(BlobId, u32)> = Vec::new();
-        for image in self.repositories[repository].surveyed.images.clone() {
-            if !self.is_pending(image) {
-                continue;
-            }
+        let images = self.repositories[repository].surveyed.images.clone();
+        let pending: Vec<usize> = images.filter(|image| self.is_pending(*image)).collect();
+        for image in pending.iter().copied() {
             let manifests = self.closure(image);
             let blobs = manifests.iter().flat_map(|manifest| self.blobs(*manifest));
             let mut missing: Vec<BlobId> = blobs.filter(|blob| !there.contains(blob)).collect();
@@ -105,8 +109,12 @@ impl Work {
             let is_lost = images.clone().any(|image| found(image).is_without(digest));
             let delivery = self.add_delivery(blob, repository as u32, images, is_lost);
             let position = match order {
-                Order::Bundle => 0,
-                Order::Images => self.images[oldest as usize].surveyed.image.age,
+                Order::Bundle => (Reverse(0), 0),
+                Order::Images => {
+                    let before = pending.partition_point(|image| *image < oldest as usize);
+                    let age = self.images[oldest as usize].surveyed.image.age;
+                    (Reverse(pending.len() - before), age)
+                }
             };
             positions.push((position, blob, delivery));
         }
