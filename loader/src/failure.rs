@@ -58,6 +58,8 @@ pub(crate) enum Kind {
     Refused,
     /// Our own bytes are damaged or cannot be read.
     Bytes,
+    /// The bundle ends before our own bytes.
+    Ended,
     /// The user wants to stop.
     Stopped,
 }
@@ -149,7 +151,7 @@ impl Kind {
             Self::Untrusted | Self::Credentials | Self::ReadOnly | Self::Stopped => Extent::Target,
             Self::Full | Self::NoProject | Self::Cache => Extent::Project,
             Self::Denied => Extent::Repository,
-            Self::Bytes => Extent::Source,
+            Self::Bytes | Self::Ended => Extent::Source,
             _ => Extent::Blob,
         }
     }
@@ -215,7 +217,7 @@ impl Failure {
     /// The same failure, said of something in particular.
     pub(crate) fn of_what(self, what: &str) -> Self {
         match self.kind {
-            Kind::Stopped => self,
+            Kind::Stopped | Kind::Ended => self,
             _ => Self { text: format!("{what}: {}", self.text).into(), ..self },
         }
     }

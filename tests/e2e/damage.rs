@@ -270,6 +270,35 @@ fn what_is_cut_off_is_one_finding() {
 }
 
 #[test]
+fn many_images_that_a_cut_in_a_pipe_costs_are_counted() {
+    let bundle = Bundle::of(|root| {
+        let mut tree = Tree::new(root, 66);
+        for number in 0..40 {
+            tree.simple(&format!("team/image-{number:02}"), "1");
+        }
+        tree
+    });
+    let bytes = fs::read(bundle.path()).unwrap();
+    let cut = bundle.file("cut.tar");
+    // Most of the layers, which come last, are missing.
+    let length = bytes.len() - 56 * 1024;
+    fs::write(&cut, &bytes[..length]).unwrap();
+    let target = Registry::start();
+    let report = bundle.file("report.json");
+    let mut piped = loader();
+    piped.args(["load", "-", "--to", &target.url(), "--report"]).arg(&report);
+    let ended = piped.stdin(fs::File::open(&cut).unwrap()).run();
+    assert!(matches!(ended.code, Some(1 | 3)), "{}", ended.stderr);
+    let report: Value = serde_json::from_slice(&fs::read(report).unwrap()).unwrap();
+    let failed = report["totals"]["failed"].as_u64().unwrap();
+    assert!(failed > 20, "{failed}");
+    let words = format!("the bundle is cut off at byte {length}: copy it again");
+    let counted = format!("failed: {failed} images, the first of them team/image-");
+    let lines: Vec<&str> = ended.stderr.lines().filter(|line| line.contains(&words)).collect();
+    assert!(lines[0].starts_with(&counted) && lines.len() <= 2, "{}", ended.stderr);
+}
+
+#[test]
 fn what_was_added_to_a_bundle_is_named() {
     let vectors = Path::new(env!("CARGO_MANIFEST_DIR")).join("../spec/vectors/bad");
     for (name, words) in [

@@ -27,6 +27,9 @@ use crate::source::Bundle;
 use crate::transfer::stop::{Stopper, stop};
 use crate::transfer::{Counts, Tally, Transfer};
 
+/// So many images that have failed for one reason are named one by one.
+const NAMED: usize = 20;
+
 pub(crate) fn run(options: &Load, terminal: Terminal) -> Result<Exit> {
     if options.bundle == Path::new("-") && options.connection.password_stdin {
         bail!("standard input cannot be both the bundle and the password: use --password-file");
@@ -70,16 +73,10 @@ fn tell(
     let seconds = begun.elapsed().as_secs_f64();
     let report = Report::new(target, &loaded.survey, work, loaded.counts, &loaded.overcounts)
         .with_costs(requests, seconds);
+    tell_failures(work, terminal);
     for (at, image) in work.images().iter().enumerate() {
-        let name = || format!("{}:{}", work.repository(at), image.surveyed.image.tag);
-        match (&image.status, image.replaces()) {
-            (Status::Failed(reason), _) => {
-                terminal.problem(&format!("failed: {}: {reason}", name()));
-            }
-            (Status::Loaded, Some(digest)) => {
-                terminal.message(&format!("replaced: {} had {digest}", name()));
-            }
-            _ => {}
+        if let (Status::Loaded, Some(digest)) = (&image.status, image.replaces()) {
+            terminal.message(&format!("replaced: {} had {digest}", name(work, at)));
         }
     }
     for overcount in &loaded.overcounts {
@@ -120,6 +117,36 @@ fn tell(
         Tally { loaded: 0, present: 0, .. } => Exit::Failed,
         _ => Exit::Partial,
     })
+}
+
+/// Names the images that have failed. Many that have done so for one reason are counted: the
+/// report names them.
+fn tell_failures(work: &Work, terminal: Terminal) {
+    let mut by_reason: BTreeMap<&str, Vec<usize>> = BTreeMap::new();
+    for (at, image) in work.images().iter().enumerate() {
+        if let Status::Failed(reason) = &image.status {
+            by_reason.entry(reason).or_default().push(at);
+        }
+    }
+    let mut failed: Vec<(&str, Vec<usize>)> = by_reason.into_iter().collect();
+    failed.sort_by_key(|(_, images)| images[0]);
+    for (reason, images) in failed {
+        if images.len() > NAMED {
+            let (count, first) = (images.len(), name(work, images[0]));
+            terminal.problem(&format!(
+                "failed: {count} images, the first of them {first}: {reason}; --report and --json \
+                 name them all"
+            ));
+        } else {
+            for image in images {
+                terminal.problem(&format!("failed: {}: {reason}", name(work, image)));
+            }
+        }
+    }
+}
+
+fn name(work: &Work, image: usize) -> String {
+    format!("{}:{}", work.repository(image), work.images()[image].surveyed.image.tag)
 }
 
 /// What a load leaves behind.

@@ -19,7 +19,7 @@ use tranship_common::Verified;
 use tranship_common::bundle::{BlobId, Entry, ReadError, Stream};
 
 use super::{Input, Source};
-use crate::failure::Failure;
+use crate::failure::{Failure, Kind};
 use crate::registry::{Content, SMALL};
 use crate::transfer::stop::Stop;
 
@@ -56,6 +56,8 @@ struct State {
     awaited: HashSet<BlobId>,
     /// The first thing that was wrong.
     damage: Option<Failure>,
+    /// Why nothing more comes, if something should.
+    end: Option<Failure>,
     /// Nothing more comes.
     ended: bool,
     /// Nobody is there any more.
@@ -75,6 +77,7 @@ impl PipeSource {
             unasked: HashSet::new(),
             awaited: HashSet::new(),
             damage: None,
+            end: None,
             ended: false,
             abandoned: false,
         };
@@ -101,8 +104,8 @@ impl PipeSource {
                     return slot;
                 }
                 if state.ended {
-                    let missing = || Failure::of_bytes("it did not come out of the pipe");
-                    return Err(state.damage.clone().unwrap_or_else(missing));
+                    let missing = || Failure::of_bytes("it has passed by already");
+                    return Err(state.end.clone().unwrap_or_else(missing));
                 }
                 state.awaited.insert(id);
                 self.shared.room.notify_one();
@@ -128,7 +131,8 @@ impl PipeSource {
             {
                 let state = self.shared.state();
                 if state.ended {
-                    return state.damage.clone().map_or(Ok(()), Err);
+                    let wrong = state.damage.as_ref().or(state.end.as_ref());
+                    return wrong.cloned().map_or(Ok(()), Err);
                 }
             }
             tokio::select! {
@@ -201,9 +205,7 @@ impl Shared {
 
     fn end(&self, damage: Option<&ReadError>) {
         let mut state = self.state();
-        if let Some(error) = damage {
-            state.damage.get_or_insert_with(|| in_words(error));
-        }
+        state.end = damage.map(|error| Failure { kind: Kind::Ended, ..in_words(error) });
         state.ended = true;
         self.filled.notify_waiters();
     }
