@@ -3,17 +3,21 @@
 //! the caller's.
 
 mod auth;
+mod blobs;
 mod body;
+mod client;
 mod credentials;
-mod endpoints;
 mod error;
+mod lists;
+mod manifests;
 mod target;
 mod tls;
 mod transport;
 
+pub(crate) use blobs::Upload;
 pub(crate) use body::{Content, SMALL, whole};
+pub(crate) use client::Registry;
 pub(crate) use credentials::{Accounts, Credentials, from_auth_files, password_from};
-pub(crate) use endpoints::{Registry, Upload};
 pub(crate) use error::{Answer, RequestError};
 pub(crate) use target::Target;
 pub(crate) use tls::{Proxies, Tls, http_client};
