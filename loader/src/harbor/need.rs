@@ -1,6 +1,6 @@
 //! What a load adds to each project, before anything is sent.
 
-use std::collections::{BTreeMap, HashMap, HashSet};
+use std::collections::{BTreeMap, HashSet};
 
 use futures_util::{StreamExt, TryStreamExt, stream};
 use tranship_common::bundle::BlobId;
@@ -14,8 +14,8 @@ use crate::transfer::retry::Patience;
 #[derive(Default)]
 pub(super) struct Need {
     pub(super) bytes: u64,
-    /// The manifests and blobs that it has not, and the repositories that need them.
-    parts: HashMap<BlobId, Vec<usize>>,
+    /// The manifests and blobs that it has not, and the repositories that need them, sorted.
+    parts: Vec<(BlobId, u32)>,
     /// Repositories that gain something.
     pub(super) repositories: Vec<usize>,
     /// Images whose tags have another digest now.
@@ -25,36 +25,47 @@ pub(super) struct Need {
 /// What each project gains, where a manifest or blob counts once for a project. Projects that gain
 /// nothing are left out.
 pub(super) fn needed_by_project(survey: &Survey) -> BTreeMap<&str, Need> {
-    let mut there: HashSet<(&str, BlobId)> = HashSet::new();
-    for image in survey.images.iter().filter(|image| image.is_there()) {
-        let project = survey.repository(image).project();
-        there.extend(survey.parts(image).into_iter().map(|part| (project, part)));
+    let mut projects: BTreeMap<&str, Vec<usize>> = BTreeMap::new();
+    for (at, repository) in survey.repositories.iter().enumerate() {
+        projects.entry(repository.name.project()).or_default().push(at);
     }
-    let mut needed: BTreeMap<&str, Need> = BTreeMap::new();
-    // What the target does not tell of may be there, but a push will show whether it is.
-    for (at, image) in survey.images.iter().enumerate().filter(|(_, i)| !i.is_there()) {
-        let (repository, project) = (image.image.repository, survey.repository(image).project());
-        let need = needed.entry(project).or_default();
-        if need.repositories.last() != Some(&repository) {
+    let needs = projects.into_iter().map(|(project, all)| (project, Need::of(survey, &all)));
+    needs.filter(|(_, need)| !need.repositories.is_empty()).collect()
+}
+
+impl Need {
+    /// What the project with these repositories gains.
+    fn of(survey: &Survey, repositories: &[usize]) -> Self {
+        let images = |at: usize| survey.repositories[at].images.clone();
+        let (there, lacking): (Vec<usize>, Vec<usize>) = repositories
+            .iter()
+            .flat_map(|repository| images(*repository))
+            .partition(|image| survey.images[*image].is_there());
+        let parts = |image: &usize| survey.parts(&survey.images[*image]);
+        let there: HashSet<BlobId> = there.iter().flat_map(parts).collect();
+        let mut need = Self::default();
+        // What the target does not tell of may be there, but a push will show whether it is.
+        let repository_of = |image: &usize| survey.images[*image].image.repository;
+        for same in lacking.chunk_by(|a, b| repository_of(a) == repository_of(b)) {
+            let repository = repository_of(&same[0]);
             need.repositories.push(repository);
+            let parts: HashSet<BlobId> = same.iter().flat_map(parts).collect();
+            let parts = parts.into_iter().filter(|part| !there.contains(part));
+            need.parts.extend(parts.map(|part| (part, repository as u32)));
         }
-        if matches!(image.found, Found::Different(_)) {
-            need.changed.push(at);
-        }
-        for part in survey.parts(image) {
-            if there.contains(&(project, part)) {
-                continue;
-            }
-            let by = need.parts.entry(part).or_default();
-            if by.is_empty() {
-                need.bytes += survey.contents.entry(part).size;
-            }
-            if by.last() != Some(&repository) {
-                by.push(repository);
-            }
-        }
+        let is_changed = |image: &usize| matches!(survey.images[*image].found, Found::Different(_));
+        need.changed = lacking.into_iter().filter(is_changed).collect();
+        need.parts.sort_unstable();
+        need.parts.shrink_to_fit();
+        let sizes = need.by_part().map(|same| survey.contents.entry(same[0].0).size);
+        need.bytes = sizes.sum();
+        need
     }
-    needed
+
+    /// The repositories that need a part, for each part.
+    fn by_part(&self) -> impl Iterator<Item = &[(BlobId, u32)]> {
+        self.parts.chunk_by(|a, b| a.0 == b.0)
+    }
 }
 
 /// Finds out what of a need a project holds already: left by an earlier run without its images, or
@@ -73,22 +84,22 @@ impl Search<'_> {
     /// # Errors
     /// When Harbor itself no longer answers.
     pub(super) async fn held(&self, project: &str, need: &Need) -> Result<u64, Failure> {
-        let sizes = stream::iter(&need.parts).map(|(part, repositories)| async move {
-            let is_held = self.is_in_any(*part, repositories).await?
-                || self.is_in_others(*part, project).await?;
-            let size = self.survey.contents.entry(*part).size;
+        let sizes = stream::iter(need.by_part()).map(|needed| async move {
+            let part = needed[0].0;
+            let is_held = self.is_in_any(needed).await? || self.is_in_others(part, project).await?;
+            let size = self.survey.contents.entry(part).size;
             Ok::<u64, Failure>(if is_held { size } else { 0 })
         });
         sizes.buffer_unordered(self.jobs).try_fold(0, async |sum, size| Ok(sum + size)).await
     }
 
     /// Whether one of the repositories that need a part has it.
-    async fn is_in_any(&self, part: BlobId, repositories: &[usize]) -> Result<bool, Failure> {
+    async fn is_in_any(&self, needed: &[(BlobId, u32)]) -> Result<bool, Failure> {
         let contents = &self.survey.contents;
-        let entry = contents.entry(part);
         let registry = &self.harbor.registry;
-        for at in repositories {
-            let repository = &self.survey.repositories[*at];
+        for (part, repository) in needed.iter().copied() {
+            let entry = contents.entry(part);
+            let repository = &self.survey.repositories[repository as usize];
             if repository.standing == Standing::New {
                 continue;
             }
@@ -116,5 +127,53 @@ impl Search<'_> {
         let ask = || self.harbor.has_part(project, digest);
         let there = self.patience.ask(About::Project(project), ask).await;
         Ok(hopeful(there)?.unwrap_or(false))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::plan::made_up::{MadeUp, MadeUpManifest, MadeUpTag, survey};
+    use crate::plan::mapping::MappedImage;
+    use tranship_common::Digest;
+
+    #[test]
+    fn what_a_project_gains_counts_once() {
+        let manifest = |blobs: &[usize]| MadeUpManifest {
+            blobs: blobs.to_owned(),
+            ..MadeUpManifest::default()
+        };
+        let tag = |name: &str, manifest| MadeUpTag { pushed: 0, name: name.to_owned(), manifest };
+        let made_up = MadeUp {
+            manifests: vec![manifest(&[3, 4]), manifest(&[4, 5]), manifest(&[6])],
+            blobs: vec![1, 10, 100, 1000],
+            tags: BTreeMap::from([
+                ("a/x".to_owned(), vec![tag("there", 0), tag("new", 1)]),
+                ("a-b/x".to_owned(), vec![tag("new", 1)]),
+                ("a/y".to_owned(), vec![tag("changed", 1), tag("new", 2)]),
+                ("c/x".to_owned(), vec![tag("there", 2)]),
+            ]),
+        };
+        let survey = survey(&made_up.contents(), |MappedImage { tag, .. }| match tag.as_str() {
+            "there" => Found::Same,
+            "changed" => Found::Different(Digest::of(b"another")),
+            _ => Found::Missing,
+        });
+        let needed = needed_by_project(&survey);
+        let names = |need: &Need| -> Vec<String> {
+            let names = need.repositories.iter();
+            names.map(|at| survey.repositories[*at].name.to_string()).collect()
+        };
+        let gains: Vec<_> = needed
+            .iter()
+            .map(|(project, need)| (*project, need.bytes, names(need), need.changed.len()))
+            .collect();
+        let [x, y, other] = ["a/x", "a/y", "a-b/x"].map(str::to_owned);
+        // A manifest has 500 bytes. What is there, 1 and 10, is there for the whole project.
+        let expected =
+            [("a", 500 + 500 + 100 + 1000, vec![x, y], 1), ("a-b", 500 + 110, vec![other], 0)];
+        assert_eq!(gains, expected);
+        let by: Vec<usize> = needed["a"].by_part().map(<[_]>::len).collect();
+        assert_eq!(by, [2, 1, 2, 1]);
     }
 }
