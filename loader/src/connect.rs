@@ -68,7 +68,7 @@ pub(crate) fn map(
     }
     let library = destination.harbor.as_ref().map(|_| "library".to_owned());
     let mapping = Mapping {
-        rules,
+        rules: rules.into(),
         prefix: names.prefix.clone(),
         default_project: names.default_project.clone().or(library),
         for_harbor: destination.harbor.is_some(),

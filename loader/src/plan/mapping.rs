@@ -8,13 +8,13 @@ use std::sync::Arc;
 use tranship_common::bundle::{BlobId, Contents};
 use tranship_common::{Digest, Repository, Tag};
 
-use super::rules::Rule;
+use super::rules::{Rule, Rules};
 
 /// All that decides on a name.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Mapping {
     /// The first that fits counts.
-    pub(crate) rules: Vec<Rule>,
+    pub(crate) rules: Rules,
     /// In front of every name that no rule fits.
     pub(crate) prefix: Option<String>,
     /// In front of every name of one component that nothing else fits.
@@ -136,7 +136,7 @@ impl Mapping {
     /// The name in the target.
     fn name(&self, from: &Repository) -> Result<TargetRepository, MappingError> {
         let name = from.as_str();
-        let by_rule = self.rules.iter().find_map(|rule| rule.apply(name));
+        let by_rule = self.rules.apply(name);
         let to = match (by_rule, &self.prefix, &self.default_project) {
             (Some(to), _, _) => to,
             (None, Some(prefix), _) => format!("{prefix}/{name}"),
@@ -152,9 +152,8 @@ impl Mapping {
     }
 
     /// The rules that no repository of the bundle is named for: misspelt, perhaps.
-    pub(crate) fn idle_rules(&self, contents: &Contents) -> impl Iterator<Item = &Rule> {
-        let names = || contents.catalog().repositories.iter().map(|entry| entry.name.as_str());
-        self.rules.iter().filter(move |rule| names().all(|name| rule.apply(name).is_none()))
+    pub(crate) fn idle_rules(&self, contents: &Contents) -> Vec<&Rule> {
+        self.rules.idle(contents.catalog().repositories.iter().map(|entry| entry.name.as_str()))
     }
 
     /// Gives every repository its name in the target. All that cannot be is returned at once.
@@ -343,7 +342,7 @@ mod tests {
         let prefixed = Mapping { prefix: Some("old".into()), ..harbor() };
         assert_eq!(names(&prefixed, &images), ["old/solo:1", "old/team/app:1"]);
         let mapped = Mapping {
-            rules: vec![rule("solo=x/y"), rule("*=rest/*"), rule("team/*=never/*")],
+            rules: vec![rule("solo=x/y"), rule("*=rest/*"), rule("team/*=never/*")].into(),
             ..harbor()
         };
         assert_eq!(names(&mapped, &images), ["rest/team/app:1", "x/y:1"]);
@@ -358,10 +357,10 @@ mod tests {
         assert_eq!(words.len(), 2);
         assert!(words[0].ends_with("--map 'a__b/*=a_b/*'"), "{}", words[0]);
         assert!(words[1].ends_with("--map 'd--e/*=d-e/*'"), "{}", words[1]);
-        let rules = vec![rule("a__b/*=a_b/*"), rule("d--e/*=d-e/*")];
+        let rules = vec![rule("a__b/*=a_b/*"), rule("d--e/*=d-e/*")].into();
         let healed = Mapping { rules, ..harbor() };
         assert_eq!(names(&healed, &images), ["a_b/c:1", "d-e/f:1", "good/one:1"]);
-        let no_project = Mapping { rules: vec![rule("good/*=*")], ..harbor() };
+        let no_project = Mapping { rules: vec![rule("good/*=*")].into(), ..harbor() };
         let errors = no_project.apply(&contents(&[("good/one", "1", 1)])).unwrap_err();
         assert!(matches!(errors[..], [MappingError::NoProject { .. }]));
         let long = format!("a/{}", "b".repeat(244));
@@ -380,7 +379,7 @@ mod tests {
             let images = [(name, "1", 1)];
             let errors = harbor().apply(&contents(&images)).unwrap_err();
             assert!(errors[0].to_string().ends_with(&format!("--map '{better}'")), "{}", errors[0]);
-            let healed = Mapping { rules: vec![rule(better)], ..harbor() };
+            let healed = Mapping { rules: vec![rule(better)].into(), ..harbor() };
             assert_eq!(names(&healed, &images).len(), 1);
             assert_eq!(names(&Mapping::default(), &images), [format!("{name}:1")]);
         }
@@ -389,7 +388,7 @@ mod tests {
 
     #[test]
     fn two_repositories_may_meet_but_not_two_images() {
-        let meet = Mapping { rules: vec![rule("b/*=a/*")], ..harbor() };
+        let meet = Mapping { rules: vec![rule("b/*=a/*")].into(), ..harbor() };
         // Oldest first, wherever a tag comes from; the same image twice is one.
         let images = [("a/x", "2", 1), ("b/x", "1", 2), ("a/x", "3", 3), ("b/x", "3", 3)];
         assert_eq!(names(&meet, &images), ["a/x:2", "a/x:1", "a/x:3"]);

@@ -1,5 +1,6 @@
 //! Rules that give repositories other names, as options and files have them.
 
+use std::collections::{HashMap, HashSet};
 use std::fmt;
 use std::str::FromStr;
 
@@ -49,11 +50,56 @@ impl fmt::Display for Rule {
 
 impl Rule {
     /// The other name, if the rule is for this one.
-    pub(super) fn apply(&self, name: &str) -> Option<String> {
+    fn apply(&self, name: &str) -> Option<String> {
         match self.star {
             true => name.strip_prefix(&self.from).map(|rest| format!("{}{rest}", self.to)),
             false => (name == self.from).then(|| self.to.clone()),
         }
+    }
+}
+
+/// Rules in their order, found by what they are for: there may be one for each repository.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Rules {
+    rules: Vec<Rule>,
+    /// The first rule for each name, and for each beginning of names.
+    by_name: HashMap<String, usize>,
+    by_beginning: HashMap<String, usize>,
+}
+
+impl From<Vec<Rule>> for Rules {
+    fn from(rules: Vec<Rule>) -> Self {
+        let (mut by_name, mut by_beginning) = (HashMap::new(), HashMap::new());
+        for (at, rule) in rules.iter().enumerate() {
+            let first = if rule.star { &mut by_beginning } else { &mut by_name };
+            first.entry(rule.from.clone()).or_insert(at);
+        }
+        Self { rules, by_name, by_beginning }
+    }
+}
+
+impl Rules {
+    /// The other name by the first rule that is for this one.
+    pub(super) fn apply(&self, name: &str) -> Option<String> {
+        self.rules[self.fitting(name).min()?].apply(name)
+    }
+
+    /// Rules that are for none of these names.
+    pub(super) fn idle<'a>(&self, names: impl Iterator<Item = &'a str>) -> Vec<&Rule> {
+        let used = names.flat_map(|name| self.fitting(name));
+        let used: HashSet<usize> = used.collect();
+        let first = |rule: &Rule| {
+            let first = if rule.star { &self.by_beginning } else { &self.by_name };
+            first[&rule.from]
+        };
+        self.rules.iter().filter(|rule| !used.contains(&first(rule))).collect()
+    }
+
+    /// Rules that are for a name, of those for the same the first.
+    fn fitting(&self, name: &str) -> impl Iterator<Item = usize> {
+        let ends = (0..=name.len()).filter_map(|end| name.get(..end));
+        let by_beginning = ends.filter_map(|beginning| self.by_beginning.get(beginning));
+        by_beginning.chain(self.by_name.get(name)).copied()
     }
 }
 
@@ -92,6 +138,34 @@ mod tests {
         for bad in ["", "a", "a=", "=a", "a*=b", "a=b*", "a**=b*", "*a=*b", "a=b=c"] {
             assert!(bad.parse::<Rule>().is_err(), "{bad}");
         }
+    }
+
+    #[test]
+    fn the_first_rule_counts() {
+        let rules = ["a/*=first/*", "a/b=second", "a/b=third", "a/b*=fourth*", "x=y", "*=all/*"];
+        let rules = Rules::from(rules.map(rule).to_vec());
+        assert_eq!(rules.apply("a/b").as_deref(), Some("first/b"));
+        assert_eq!(rules.apply("b").as_deref(), Some("all/b"));
+        let later = Rules::from(rules.rules[1..].to_vec());
+        assert_eq!(later.apply("a/b").as_deref(), Some("second"));
+        assert_eq!(later.apply("a/bc").as_deref(), Some("fourthc"));
+        // Those that another one stands before are not misspelt.
+        assert_eq!(rules.idle(["a/b"].into_iter()), [&rule("x=y")]);
+        assert_eq!(Rules::default().apply("a"), None);
+    }
+
+    /// No name is held against every rule.
+    #[test]
+    fn a_rule_for_each_of_many_repositories() {
+        let names: Vec<String> = (0..50_000).map(|at| format!("team{at}/app")).collect();
+        let each = |at: usize, name: &String| match at % 2 {
+            0 => rule(&format!("{name}=new/{name}")),
+            _ => rule(&format!("{name}*=new/{name}*")),
+        };
+        let rules = names.iter().enumerate().map(|(at, name)| each(at, name));
+        let rules = Rules::from(rules.collect::<Vec<_>>());
+        assert!(names.iter().all(|name| rules.apply(name) == Some(format!("new/{name}"))));
+        assert!(rules.idle(names.iter().map(String::as_str)).is_empty());
     }
 
     #[test]
