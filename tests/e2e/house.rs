@@ -39,6 +39,52 @@ fn dependencies_go_one_way() {
     assert_eq!(edges, allowed);
 }
 
+/// The rooms of loader, and which of the others each may know. What is not here is not to be.
+const ROOMS: [(&str, &[&str]); 11] = [
+    ("cli", &["plan"]),
+    ("connect", &["cli", "destination", "harbor", "plan", "registry", "transfer"]),
+    ("deliver", &["failure", "harbor", "plan", "registry", "source", "transfer"]),
+    ("destination", &["failure", "harbor", "plan", "registry", "transfer"]),
+    // A failure names the repository that it is about.
+    ("failure", &["plan", "registry"]),
+    ("harbor", &["deliver", "failure", "plan", "registry", "transfer"]),
+    // A survey asks, with patience, Harbor too; an estimate asks the delivery for its prices.
+    ("plan", &["deliver", "failure", "harbor", "registry", "transfer"]),
+    ("registry", &[]),
+    ("report", &["harbor", "plan", "transfer"]),
+    // A pipe ends when the user wants to stop.
+    ("source", &["failure", "registry", "transfer"]),
+    ("transfer", &["deliver", "failure", "harbor", "plan", "registry", "source"]),
+];
+
+/// Of rooms that are only known in part: who knows which of their files.
+const DOORS: [(&str, &str, &[&str]); 5] = [
+    ("failure", "plan", &["mapping"]),
+    ("plan", "transfer", &["retry"]),
+    ("source", "transfer", &["stop"]),
+    ("deliver", "transfer", &["retry"]),
+    ("cli", "plan", &["rules"]),
+];
+
+#[test]
+fn rooms_of_loader_know_only_those_they_may() {
+    let root = concat!(env!("CARGO_MANIFEST_DIR"), "/../loader/src");
+    for (room, known) in ROOMS {
+        let script = format!(
+            "grep -rhoE 'crate::[a-z_]+(::[a-z_]+)?' --include=*.rs $(ls -d {room} {room}.rs \
+             2>/dev/null) | sort -u || true"
+        );
+        for used in shell(root.as_ref(), &script).lines() {
+            let (to, file) = used["crate::".len()..].split_once("::").unwrap_or((&used[7..], ""));
+            assert!(to == room || known.contains(&to), "{room} must not use {used}");
+            let door = DOORS.iter().find(|(from, room_of, _)| (*from, *room_of) == (room, to));
+            if let Some((.., files)) = door {
+                assert!(files.contains(&file), "{room} must not use {used}, only {files:?} of it");
+            }
+        }
+    }
+}
+
 #[test]
 fn only_the_terminal_prints_and_only_connect_reads_the_environment() {
     let root = concat!(env!("CARGO_MANIFEST_DIR"), "/..");
