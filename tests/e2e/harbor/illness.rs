@@ -129,6 +129,19 @@ fn somebody_elses_wrong_passwords_in_the_middle_of_a_load() {
 }
 
 #[test]
+fn a_lock_is_no_reason_to_upload_what_can_be_mounted() {
+    let bundle = Bundle::everything(177);
+    let is_locked = AtomicUsize::new(0);
+    let harbor = Harbor::with_trouble(move |request, state| {
+        if request.target.contains("mount=") && is_locked.fetch_add(1, Ordering::SeqCst) == 0 {
+            state.lock_user("admin", LOCK);
+        }
+        None
+    });
+    loading(&bundle, &harbor).run().ok().prints(ALL_ARRIVED).prints(" 2 mounted");
+}
+
+#[test]
 fn somebody_elses_wrong_passwords_while_it_is_asked_what_there_is() {
     // More projects than are asked for one by one.
     let bundle = Bundle::everything(174);
