@@ -1,5 +1,6 @@
 //! How a blob gets to its repository.
 
+mod leftovers;
 mod upload;
 
 use futures_util::future::LocalBoxFuture;

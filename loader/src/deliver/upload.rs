@@ -13,6 +13,7 @@ use reqwest::StatusCode;
 use tranship_common::Repository;
 use url::Url;
 
+use super::leftovers::Leftovers;
 use super::{Deliver, Delivered, Price};
 use crate::failure::{About, Failure, Kind};
 use crate::harbor::{Harbor, Quota};
@@ -22,9 +23,6 @@ use crate::plan::work::{Holder, Job, LARGE};
 use crate::registry::{Answer, Content, Registry, RequestError, Upload};
 use crate::source::Source;
 use crate::transfer::retry::Patience;
-
-/// So many blobs are asked for before repositories without tags are believed to hold nothing.
-const SAMPLE: u32 = 8;
 
 /// So often a mount or a question may go without an answer; after that the bytes are sent without.
 const MAX_UNANSWERED: u32 = 3;
@@ -37,10 +35,7 @@ pub(crate) struct Uploads {
     registry: Rc<Registry>,
     harbor: Option<Rc<Harbor>>,
     patience: Rc<Patience>,
-    /// Repositories without tags may hold blobs that an earlier run has left: whether that is to be
-    /// reckoned with. Without an answer, the first blobs show it.
-    leftovers: Cell<Option<bool>>,
-    sampled: Cell<u32>,
+    leftovers: Leftovers,
     /// Repositories that nothing may be mounted from.
     closed: RefCell<HashSet<Repository>>,
     /// Upload sessions that were opened to see whether they can be.
@@ -93,8 +88,7 @@ impl Uploads {
             registry: Rc::clone(registry),
             harbor: harbor.cloned(),
             patience: Rc::clone(patience),
-            leftovers: Cell::new(leftovers.then_some(true)),
-            sampled: Cell::new(0),
+            leftovers: Leftovers::new(leftovers),
             closed: RefCell::default(),
             sessions: RefCell::default(),
             keeps_sessions: Cell::new(false),
@@ -195,7 +189,7 @@ impl Uploads {
         // upload that did arrive may have been lost.
         let is_asked = match tried.is_first {
             true if job.standing == Standing::New => false,
-            true => job.holder.is_some() || self.may_be_there(job),
+            true => job.holder.is_some() || self.leftovers.may_be_in(job.standing),
             false => true,
         };
         let is_there = match is_asked {
@@ -203,7 +197,7 @@ impl Uploads {
             false => Ok(false),
         };
         if tried.is_first && job.holder.is_none() {
-            self.learn(job, matches!(is_there, Ok(true)));
+            self.leftovers.learn(job.standing, matches!(is_there, Ok(true)));
         }
         // Large ones have their turns, and this is not one.
         let is_out_of_turn = job.holder.is_some() && job.size >= LARGE;
@@ -306,25 +300,6 @@ impl Uploads {
             Upload::Session(session) => Ok(session),
             Upload::Mounted => {
                 Err(self.registry.protocol("an upload with a blob that nobody named"))
-            }
-        }
-    }
-
-    /// Whether a blob may be in a repository that it was not brought to in this run.
-    fn may_be_there(&self, job: &Job) -> bool {
-        match job.standing {
-            Standing::New => false,
-            Standing::Filled => true,
-            Standing::Empty => self.leftovers.get().unwrap_or_else(|| self.sampled.get() < SAMPLE),
-        }
-    }
-
-    /// Looks at what the first blobs show. They are those that an earlier run has begun with.
-    fn learn(&self, job: &Job, is_there: bool) {
-        if job.standing == Standing::Empty && self.leftovers.get().is_none() {
-            self.sampled.set(self.sampled.get() + 1);
-            if is_there {
-                self.leftovers.set(Some(true));
             }
         }
     }

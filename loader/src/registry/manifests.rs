@@ -2,9 +2,10 @@
 
 use bytes::Bytes;
 use reqwest::header::{ACCEPT, CONTENT_TYPE, HeaderMap};
-use reqwest::{Method, StatusCode};
+use reqwest::{Method, Response, StatusCode};
 use tranship_common::limits::MAX_MANIFEST;
 use tranship_common::{Digest, MediaType, Repository, kinds};
+use url::Url;
 
 use super::client::push_to;
 use super::{Registry, RequestError};
@@ -19,10 +20,8 @@ impl Registry {
         reference: &str,
         media_type: &MediaType,
     ) -> Result<Option<Digest>, RequestError> {
-        let url = self.url(repository, &format!("manifests/{reference}"));
-        let accept = accepted(media_type);
-        let head = || self.http.head(url.clone()).header(ACCEPT, accept.as_str());
-        let response = self.send(&push_to(repository), head).await?;
+        let asked = self.ask_for_manifest(&Method::HEAD, repository, reference, media_type);
+        let (url, response) = asked.await?;
         match (response.status(), content_digest(response.headers())) {
             (StatusCode::NOT_FOUND, _) => Ok(None),
             (StatusCode::OK, Some(digest)) => Ok(Some(digest)),
@@ -46,16 +45,28 @@ impl Registry {
         reference: &str,
         media_type: &MediaType,
     ) -> Result<Option<Digest>, RequestError> {
-        let url = self.url(repository, &format!("manifests/{reference}"));
-        let accept = accepted(media_type);
-        let get = || self.http.get(url.clone()).header(ACCEPT, accept.as_str());
-        let response = self.send(&push_to(repository), get).await?;
+        let asked = self.ask_for_manifest(&Method::GET, repository, reference, media_type);
+        let (url, response) = asked.await?;
         if response.status() == StatusCode::NOT_FOUND {
             return Ok(None);
         }
         let response = self.expect(Method::GET, &url, response, &[StatusCode::OK]).await?;
         let bytes = self.body(&url, response, MAX_MANIFEST).await?;
         Ok(Some(Digest::of(&bytes)))
+    }
+
+    async fn ask_for_manifest(
+        &self,
+        method: &Method,
+        repository: &Repository,
+        reference: &str,
+        media_type: &MediaType,
+    ) -> Result<(Url, Response), RequestError> {
+        let url = self.url(repository, &format!("manifests/{reference}"));
+        let accept = accepted(media_type);
+        let ask = || self.http.request(method.clone(), url.clone()).header(ACCEPT, &accept);
+        let response = self.send(&push_to(repository), ask).await?;
+        Ok((url, response))
     }
 
     /// Stores a manifest under its digest or a tag. Returns whether the registry says that it is
