@@ -80,7 +80,7 @@ impl Terminal {
         })
     }
 
-    /// Prints a result as [`json`](crate::json) on standard output.
+    /// Prints a result as [`json`] on standard output.
     ///
     /// # Errors
     /// As for serialising and writing.
@@ -89,7 +89,7 @@ impl Terminal {
         print(|out| out.write_all(text.as_bytes()))
     }
 
-    /// Prints a result as [`json`](crate::json) on standard error, where standard output is taken,
+    /// Prints a result as [`json`] on standard error, where standard output is taken,
     /// unless it is to be quiet.
     ///
     /// # Errors
