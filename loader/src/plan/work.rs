@@ -12,7 +12,7 @@ mod pushes;
 mod scale;
 mod turns;
 
-use std::collections::{BTreeMap, HashSet, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, HashSet, VecDeque};
 use std::ops::Range;
 use std::sync::Arc;
 
@@ -99,7 +99,7 @@ pub(crate) struct Image {
     /// Blobs that its repository does not have yet.
     missing: u32,
     /// What the target was missing when the image was pushed, and was brought once more.
-    repaired: Vec<BlobId>,
+    repaired: BTreeSet<BlobId>,
 }
 
 /// A repository of the target.
@@ -178,6 +178,8 @@ pub(crate) struct Work {
     into_projects: Turns<(BlobId, u32)>,
     /// The turns of deliveries to upload a blob.
     uploads: Turns<BlobId>,
+    /// Deliveries that wait for an upload of a blob, to mount it then.
+    mounts: Turns<BlobId>,
     /// The turns of repositories to push a manifest into a project.
     pushes: Turns<(BlobId, u32)>,
     /// Deliveries of large blobs that wait for a turn.
@@ -206,6 +208,7 @@ impl Work {
             lanes: Lanes::default(),
             into_projects: Turns::default(),
             uploads: Turns::default(),
+            mounts: Turns::default(),
             pushes: Turns::default(),
             large: VecDeque::new(),
             large_under_way: 0,

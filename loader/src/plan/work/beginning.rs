@@ -1,7 +1,7 @@
 //! What is to be done, as it follows from what was found in the target.
 
 use std::cmp::Reverse;
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeSet, HashMap, HashSet};
 
 use tranship_common::bundle::BlobId;
 
@@ -12,7 +12,7 @@ use crate::plan::survey::{Found, Survey};
 
 /// The place of an image in the order of all: images of the repository that has the most left come
 /// first, since their tags appear one after another, and among these the oldest.
-type ImagePosition = (Reverse<usize>, u32);
+type ImagePosition = (Reverse<u32>, u32);
 
 /// The place of a delivery in the order of all.
 type Position = (ImagePosition, BlobId, u32);
@@ -28,7 +28,7 @@ impl Work {
         for image in &survey.images {
             let status = if image.is_there() { Status::Present } else { Status::Pending };
             let surveyed = image.clone();
-            work.images.push(Image { surveyed, status, missing: 0, repaired: Vec::new() });
+            work.images.push(Image { surveyed, status, missing: 0, repaired: BTreeSet::new() });
         }
         let mut positions = Vec::new();
         for repository in 0..work.repositories.len() {
@@ -113,7 +113,7 @@ impl Work {
                 Order::Images => {
                     let before = pending.partition_point(|image| *image < oldest as usize);
                     let age = self.images[oldest as usize].surveyed.image.age;
-                    (Reverse(pending.len() - before), age)
+                    (Reverse((pending.len() - before) as u32), age)
                 }
             };
             positions.push((position, blob, delivery));

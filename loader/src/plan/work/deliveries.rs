@@ -1,6 +1,6 @@
 //! Deliveries: which of them can begin, and what comes of them.
 
-use std::collections::{BTreeSet, HashSet};
+use std::collections::HashSet;
 use std::sync::Arc;
 
 use tranship_common::bundle::BlobId;
@@ -43,7 +43,8 @@ impl Work {
         let holder = holder.filter(|holder| holder.repository != repository && may_mount);
         if holder.is_none() {
             if self.uploads.is_taken(blob) {
-                self.uploads.wait(blob, delivery);
+                let turns = if may_mount { &mut self.mounts } else { &mut self.uploads };
+                turns.wait(blob, delivery);
                 return None;
             }
             if size >= LARGE {
@@ -115,15 +116,19 @@ impl Work {
 
     /// Repositories that wait for an upload of a blob can mount it now.
     pub(super) fn call_mounters(&mut self, blob: BlobId) {
-        for delivery in self.uploads.call_all(blob) {
+        for delivery in self.mounts.call_all(blob) {
             self.queue(delivery, Queue::Urgent);
         }
     }
 
     /// Whoever is next takes the turns that are free.
     fn call(&mut self, blob: BlobId, project: u32) {
-        let next = [self.into_projects.call((blob, project)), self.uploads.call(blob)];
-        for delivery in next.into_iter().flatten() {
+        let uploader = match self.uploads.is_taken(blob) {
+            true => None,
+            false => self.mounts.call(blob).or_else(|| self.uploads.call(blob)),
+        };
+        let next = self.into_projects.call((blob, project));
+        for delivery in next.into_iter().chain(uploader) {
             self.queue(delivery, Queue::Urgent);
         }
     }
@@ -175,9 +180,8 @@ impl Work {
     pub(super) fn repair(&mut self, image: usize, failure: &Failure) -> bool {
         let Kind::Incomplete(missing) = &failure.kind else { return false };
         let repository = self.images[image].surveyed.image.repository as u32;
-        let ids = missing.iter().filter_map(|digest| self.contents.id(*digest));
-        // What a manifest lists twice is missed twice.
-        let ids: BTreeSet<BlobId> = ids.collect();
+        let ids: Vec<BlobId> =
+            missing.iter().filter_map(|digest| self.contents.id(*digest)).collect();
         let closure = self.closure(image);
         let blobs: HashSet<BlobId> =
             closure.iter().flat_map(|manifest| self.blobs(*manifest)).collect();
@@ -186,6 +190,7 @@ impl Work {
             let holder = &mut self.parts[id.index()].holder;
             *holder = holder.filter(|holder| holder.repository != repository);
             let was_stored = self.stored.remove(&(repository, id));
+            // Perhaps only now: what a manifest lists twice is missed twice.
             if self.images[image].repaired.contains(&id) {
                 continue;
             }
@@ -196,7 +201,7 @@ impl Work {
             } else if !was_stored {
                 continue;
             }
-            self.images[image].repaired.push(id);
+            self.images[image].repaired.insert(id);
             is_hopeful = true;
         }
         is_hopeful

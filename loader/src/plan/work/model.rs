@@ -67,6 +67,8 @@ impl Seen {
             "an upload",
             "a large upload",
             "a mount",
+            "a refused mount",
+            "a doubted holder",
             "a repair",
             "a push",
             "an incomplete push",
@@ -101,6 +103,8 @@ struct Load<'a> {
     /// One of so many tasks fails; none when it is 0.
     failing: usize,
     failures: usize,
+    /// One of so many mounts is refused, and one in whose place bytes were sent.
+    refusing: usize,
     seen: &'a mut Seen,
 }
 
@@ -124,6 +128,7 @@ impl<'a> Load<'a> {
         let most = chance.usize(1..=16);
         let failing = [0, 0, 3, 10, 30][chance.usize(0..5)];
         let (under_way, failures) = (Vec::new(), 0);
+        let refusing = [usize::MAX, 20, 3][chance.usize(0..3)];
         Self {
             chance,
             contents,
@@ -135,6 +140,7 @@ impl<'a> Load<'a> {
             most,
             failing,
             failures,
+            refusing,
             seen,
         }
     }
@@ -197,6 +203,12 @@ impl<'a> Load<'a> {
             Task::Deliver(job) => {
                 let to = self.repository_of(task);
                 self.watch.end_delivery(job);
+                if job.holder.is_some() && !fails && self.chance.usize(0..self.refusing) == 0 {
+                    self.seen.note("a refused mount");
+                    self.watch.not_mounted(job);
+                    self.work.not_mounted(job);
+                    return;
+                }
                 // The answer may be what was lost.
                 if !fails || self.chance.bool() {
                     self.target.bring(to, job.blob);
@@ -206,6 +218,11 @@ impl<'a> Load<'a> {
                     let failure = self.draw_failure();
                     self.fail(task, &failure);
                 } else {
+                    if job.holder.is_some() && self.chance.usize(0..self.refusing) == 0 {
+                        self.seen.note("a doubted holder");
+                        self.watch.doubt_holder(job);
+                        self.work.doubt_holder(job);
+                    }
                     self.watch.delivered(job);
                     self.work.delivered(job);
                 }
@@ -221,7 +238,7 @@ impl<'a> Load<'a> {
                 }
             }
         }
-        if self.failing > 0 && self.chance.usize(0..30) == 0 {
+        if self.failing > 0 && self.chance.usize(0..10) == 0 {
             let (repository, part) = (self.chance.usize(0..9), self.draw_part());
             if let Some((repository, part)) = self.target.any((repository, part)) {
                 self.seen.note("a blob lost");

@@ -31,7 +31,16 @@ fn one_image_in_each(size: u64, name: impl Fn(usize) -> String) -> Survey {
 }
 
 /// Runs a load to its end; `fails` tells what each task fails for.
-fn run(mut work: Work, fails: impl Fn(&Task) -> Option<Failure>) -> Work {
+fn run(work: Work, fails: impl Fn(&Task) -> Option<Failure>) -> Work {
+    run_with(work, |work, task| match (fails(task), task) {
+        (Some(failure), _) => work.failed(task, &failure),
+        (None, Task::Deliver(job)) => work.delivered(job),
+        (None, Task::Push { image }) => work.pushed(*image),
+    })
+}
+
+/// The same, where `end` tells what comes of each task.
+fn run_with(mut work: Work, end: impl Fn(&mut Work, &Task)) -> Work {
     let mut under_way = VecDeque::new();
     loop {
         while under_way.len() < JOBS
@@ -40,11 +49,7 @@ fn run(mut work: Work, fails: impl Fn(&Task) -> Option<Failure>) -> Work {
             under_way.push_back(task);
         }
         let Some(task) = under_way.pop_front() else { return work };
-        match (fails(&task), &task) {
-            (Some(failure), _) => work.failed(&task, &failure),
-            (None, Task::Deliver(job)) => work.delivered(job),
-            (None, Task::Push { image }) => work.pushed(*image),
-        }
+        end(&mut work, &task);
     }
 }
 
@@ -84,6 +89,15 @@ fn no_image_arrives_without_uploads(survey: &Survey, extent: Extent) {
     assert_eq!(count(&work, is_failed), MANY, "{extent:?}");
 }
 
+fn every_image_arrives_without_mounts(survey: &Survey) {
+    let work = run_with(Work::new(survey, Order::Images, true), |work, task| match task {
+        Task::Deliver(job) if job.holder.is_some() => work.not_mounted(job),
+        Task::Deliver(job) => work.delivered(job),
+        Task::Push { image } => work.pushed(*image),
+    });
+    assert_eq!(count(&work, is_loaded), MANY);
+}
+
 #[test]
 fn many_tags_in_one_repository() {
     let images = 100;
@@ -111,6 +125,7 @@ fn many_tags_in_one_repository() {
 fn many_repositories_of_one_project_share_a_base() {
     let survey = one_image_in_each(LARGE, |at| format!("p/r{at}"));
     every_image_arrives(&survey);
+    every_image_arrives_without_mounts(&survey);
     for extent in [Extent::Blob, Extent::Source, Extent::Repository] {
         no_image_arrives_without_uploads(&survey, extent);
         let mounts = |task: &Task| match task {
@@ -126,6 +141,7 @@ fn many_repositories_of_one_project_share_a_base() {
 fn many_projects() {
     let survey = one_image_in_each(LARGE, |at| format!("p{at}/r"));
     every_image_arrives(&survey);
+    every_image_arrives_without_mounts(&survey);
     for extent in [Extent::Blob, Extent::Source, Extent::Project] {
         no_image_arrives_without_uploads(&survey, extent);
     }

@@ -69,6 +69,10 @@ pub(super) struct Watch {
     wanted: BTreeSet<BlobId>,
     forgotten: BTreeSet<BlobId>,
     brought: BTreeSet<(usize, BlobId)>,
+    /// Mounts that were refused.
+    refused: BTreeSet<(usize, BlobId)>,
+    /// Holders that let nothing be mounted.
+    doubted: BTreeSet<(usize, BlobId)>,
     deliveries: Vec<Delivery>,
     pushes: BTreeSet<usize>,
     has_given_up: bool,
@@ -118,6 +122,8 @@ impl Watch {
             wanted: work.wanted().collect(),
             forgotten: BTreeSet::new(),
             brought: BTreeSet::new(),
+            refused: BTreeSet::new(),
+            doubted: BTreeSet::new(),
             deliveries: Vec::new(),
             pushes: BTreeSet::new(),
             has_given_up: false,
@@ -208,6 +214,8 @@ impl Watch {
             assert_ne!(from, to, "it is mounted from where it is to go");
             assert!(target.is_known_to_have(from, blob), "its holder has it not");
             assert!(!is_lost, "bytes that are lost are sent");
+            assert!(!self.refused.contains(&(to, blob)), "the mount was refused");
+            assert!(!self.doubted.contains(&(from, blob)), "its holder is doubted");
         } else {
             assert!(
                 !self.uploads().any(|other| other.blob == blob),
@@ -320,8 +328,21 @@ impl Watch {
         self.deliveries.swap_remove(at);
     }
 
+    /// A mount was refused: the bytes are sent another time.
+    pub(super) fn not_mounted(&mut self, job: &Job) {
+        let place = (self.repository(&job.to), job.blob);
+        self.brought.remove(&place);
+        self.refused.insert(place);
+    }
+
+    pub(super) fn doubt_holder(&mut self, job: &Job) {
+        let from = job.holder.as_ref().map(|holder| (self.repository(&holder.name), job.blob));
+        self.doubted.extend(from);
+    }
+
     pub(super) fn delivered(&mut self, job: &Job) {
         let to = self.repository(&job.to);
+        self.doubted.remove(&(to, job.blob));
         for image in self.images.iter_mut().filter(|image| image.repository == to) {
             image.missing.remove(&job.blob);
         }
