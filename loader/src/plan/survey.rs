@@ -203,7 +203,13 @@ impl Surveyor<'_> {
         let there = match self.patience.ask_once(about, ask).await {
             Ok(there) => there,
             Err(failure) if failure.kind == Kind::Stopped => return Err(failure),
-            Err(_) => return Ok(true),
+            Err(failure) => {
+                // A right that is missing is not asked for twice; Harbor's account may be locked.
+                if failure.kind == Kind::Denied && self.harbor.is_none() {
+                    self.sample.get_or_init(|| (oldest.age, Found::Unknown(failure)));
+                }
+                return Ok(true);
+            }
         };
         let found = self.found(contents, name, oldest, there).await?;
         let is_filled = !matches!(found, Found::Missing);
