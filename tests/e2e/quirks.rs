@@ -63,6 +63,26 @@ fn of_one_base(repositories: usize) -> Bundle {
     })
 }
 
+/// Four images: two in one repository and one in another that share a base, and a list of two.
+fn four_images() -> Bundle {
+    Bundle::of(|root| {
+        let mut tree = Tree::new(root, 22);
+        let base = tree.layer(Family::Docker, 4000);
+        for (repository, tag) in [("base", "1"), ("base", "2"), ("team/app", "1")] {
+            let own = tree.layer(Family::Docker, 1000);
+            let image = tree.image(repository, Family::Docker, tag, &[base.clone(), own]);
+            tree.tag(repository, tag, digest_of(&image));
+        }
+        let children = ["amd64", "arm64"].map(|architecture| {
+            let layer = tree.layer(Family::Oci, 1000);
+            tree.image("team/list", Family::Oci, architecture, &[layer])
+        });
+        let list = tree.index("team/list", Family::Oci, &children);
+        tree.tag("team/list", "1", digest_of(&list));
+        tree
+    })
+}
+
 /// Loads everything that a bundle has.
 #[track_caller]
 fn load_all(bundle: &Bundle, target: &Registry) {

@@ -1,6 +1,6 @@
 //! `loader plan`: tells what a load would do.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use anyhow::Result;
 use indicatif::BinaryBytes;
@@ -27,7 +27,7 @@ struct Planned {
     replaced: BTreeMap<String, Digest>,
     /// Names in the target of the repositories that get another one.
     renamed: BTreeMap<Repository, Repository>,
-    missing_projects: Vec<String>,
+    missing_projects: BTreeSet<String>,
     projects: BTreeMap<String, Cost>,
     totals: Cost,
     requests: u64,

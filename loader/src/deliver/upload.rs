@@ -157,7 +157,10 @@ impl Uploads {
         let content = match source.blob(job.blob).await {
             Ok(content) => content,
             Err(failure) => {
-                self.give_back(to, &session).await;
+                match failure.kind {
+                    Kind::Stopped => self.give_back_in_parting(to, &session).await,
+                    _ => self.give_back(to, &session).await,
+                };
                 return Err(failure);
             }
         };

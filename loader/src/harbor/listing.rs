@@ -2,6 +2,8 @@
 
 use std::collections::HashSet;
 
+use tranship_common::Digest;
+
 use super::Harbor;
 use super::api::Artifact;
 use crate::failure::{About, Failure};
@@ -49,12 +51,12 @@ async fn unlisted(
 ) -> Result<Vec<usize>, Failure> {
     let about = About::Question(repository);
     let artifacts = patience.ask(about, || harbor.artifacts(repository)).await?;
+    let listed: HashSet<(&str, Digest)> = artifacts.iter().flat_map(Artifact::tags).collect();
     let mut unlisted = Vec::new();
     for at in images {
         let image: &SurveyedImage = &survey.images[*at];
         let (digest, tag) = (survey.digest(image), &image.image.tag);
-        let is_listed = |artifact: &Artifact| artifact.digest == digest && artifact.has_tag(tag);
-        if artifacts.iter().any(is_listed) {
+        if listed.contains(&(tag.as_str(), digest)) {
             continue;
         }
         if patience.ask(about, || harbor.artifact(repository, tag)).await? != Some(digest) {

@@ -301,7 +301,8 @@ impl Preflight {
     fn add(&mut self, look: Self) {
         let Self { findings, warnings, unknown, used } = look;
         for finding in findings {
-            if !self.findings.contains(&finding) {
+            let is_for_all = finding.projects.is_empty();
+            if !(is_for_all && self.findings.contains(&finding)) {
                 self.findings.push(finding);
             }
         }

@@ -2,9 +2,11 @@ use std::fs;
 use std::path::PathBuf;
 use std::sync::Mutex;
 
-use super::{check, load_all, of_one_base};
+use super::{check, four_images, load_all, of_one_base};
+use e2e::content::Family;
 use e2e::programs::{Finished, Run, load, loader};
-use e2e::{Bundle, Front, Registry, Verdict};
+use e2e::tree::digest_of;
+use e2e::{Bundle, Front, Registry, Tree, Verdict};
 use serde_json::Value;
 use tranship_common::Digest;
 
@@ -46,21 +48,21 @@ fn manifest(bundle: &Bundle, digest: Digest) -> Value {
 /// The manifests of an index.
 fn children(bundle: &Bundle, name: &str) -> Vec<Digest> {
     let index = manifest(bundle, bundle.tree.tags[name]);
-    index["manifests"].as_array().unwrap().iter().map(e2e::tree::digest_of).collect()
+    index["manifests"].as_array().unwrap().iter().map(digest_of).collect()
 }
 
 #[test]
 fn what_the_target_has_lost_is_found_and_brought_again() {
-    let bundle = Bundle::everything(231);
-    let layer = bundle.tree.last_layer("alpine:3.18");
-    let chart = bundle.tree.last_layer("charts/my-chart:1.0.0_build.5");
-    let list = "team/a/b/multi-arch:v1";
+    let bundle = four_images();
+    let layer = bundle.tree.last_layer("base:1");
+    let other = bundle.tree.last_layer("team/app:1");
+    let list = "team/list:1";
     let child = children(&bundle, list)[0];
-    let child_config = e2e::tree::digest_of(&manifest(&bundle, child)["config"]);
+    let child_config = digest_of(&manifest(&bundle, child)["config"]);
     let faults: [(&str, Digest, Fault<'_>); 4] = [
-        ("alpine:3.18", layer, &|target| unlink(target, "alpine", layer)),
-        ("charts/my-chart:1.0.0_build.5", chart, &|target| erase(target, chart)),
-        (list, child, &|target| unlink_manifest(target, "team/a/b/multi-arch", child)),
+        ("base:1", layer, &|target| unlink(target, "base", layer)),
+        ("team/app:1", other, &|target| erase(target, other)),
+        (list, child, &|target| unlink_manifest(target, "team/list", child)),
         (list, child_config, &|target| erase(target, child_config)),
     ];
     for (name, missing, damage) in faults {
@@ -73,12 +75,12 @@ fn what_the_target_has_lost_is_found_and_brought_again() {
         let found = check_deep(&bundle, &target).expect(1);
         let found = found.prints(&format!("incomplete: {name}: without {missing}\n"));
         assert_eq!(found.stdout.lines().count(), 2, "{}", found.stdout);
-        load(&bundle.path(), &target.url()).run().ok().prints("0 images loaded, 18 already there");
+        load(&bundle.path(), &target.url()).run().ok().prints("0 images loaded, 4 already there");
         let _ = check_deep(&bundle, &target).expect(1);
 
         let before = target.requests().len();
         let mut deep = load(&bundle.path(), &target.url());
-        deep.arg("--deep").run().ok().prints("1 image loaded, 17 already there, 0 failed");
+        deep.arg("--deep").run().ok().prints("1 image loaded, 3 already there, 0 failed");
         let again = target.requests().split_off(before);
         let sent = again.iter().filter(|line| line.starts_with("PUT ") && line.contains("/blobs/"));
         let manifests = bundle.blobs().iter().all(|blob| *blob != missing.to_string());
@@ -104,18 +106,23 @@ fn a_layer_that_many_repositories_have_lost_is_brought_to_each() {
 #[test]
 fn a_manifest_whose_parts_were_lost_is_repaired_without_being_asked() {
     // The images of the first are there, as far as anybody knows; the second has one more tag.
-    let (name, repository) = ("team/a/b/multi-arch:v1", "team/a/b/multi-arch");
-    let first = Bundle::everything(232);
-    let second = Bundle::of(|root| {
-        let mut tree = e2e::Tree::everything(root, 232);
-        let list = tree.tags[name];
-        tree.tag(repository, "again", list);
-        tree
+    let repository = "team/list";
+    let [first, second] = [&["1"][..], &["1", "again"]].map(|tags| {
+        Bundle::of(|root| {
+            let mut tree = Tree::new(root, 232);
+            let children = ["amd64", "arm64"].map(|architecture| {
+                let layer = tree.layer(Family::Oci, 1000);
+                tree.image(repository, Family::Oci, architecture, &[layer])
+            });
+            let list = tree.index(repository, Family::Oci, &children);
+            tags.iter().for_each(|tag| tree.tag(repository, tag, digest_of(&list)));
+            tree
+        })
     });
-    let children = children(&first, name);
+    let children = children(&first, "team/list:1");
     let image = manifest(&first, children[0]);
-    let layer = e2e::tree::digest_of(&image["layers"][0]);
-    let config = e2e::tree::digest_of(&image["config"]);
+    let layer = digest_of(&image["layers"][0]);
+    let config = digest_of(&image["config"]);
     let faults: [(Fault<'_>, usize); 4] = [
         (&|target| unlink_manifest(target, repository, children[0]), 0),
         (
@@ -145,7 +152,7 @@ fn a_manifest_whose_parts_were_lost_is_repaired_without_being_asked() {
         load(&second.path(), &target.url())
             .run()
             .ok()
-            .prints("1 image loaded, 18 already there, 0 failed")
+            .prints("1 image loaded, 1 already there, 0 failed")
             .prints(&format!("{blobs} blob"));
         check(&second, &target);
     }
@@ -154,17 +161,16 @@ fn a_manifest_whose_parts_were_lost_is_repaired_without_being_asked() {
 #[test]
 fn a_registry_that_names_one_missing_blob_at_a_time() {
     let bundle = Bundle::of(|root| {
-        let mut tree = e2e::Tree::new(root, 233);
-        let layers: Vec<_> = (0..12).map(|_| tree.layer(e2e::content::Family::Oci, 1000)).collect();
+        let mut tree = Tree::new(root, 233);
+        let layers: Vec<_> = (0..12).map(|_| tree.layer(Family::Oci, 1000)).collect();
         for tag in ["1", "2"] {
-            let image = tree.image("team/image", e2e::content::Family::Oci, tag, &layers);
-            tree.tag("team/image", tag, e2e::tree::digest_of(&image));
+            let image = tree.image("team/image", Family::Oci, tag, &layers);
+            tree.tag("team/image", tag, digest_of(&image));
         }
         tree
     });
     let first = manifest(&bundle, bundle.tree.tags["team/image:1"]);
-    let layers: Vec<Digest> =
-        first["layers"].as_array().unwrap().iter().map(e2e::tree::digest_of).collect();
+    let layers: Vec<Digest> = first["layers"].as_array().unwrap().iter().map(digest_of).collect();
     for one_at_a_time in [true, false] {
         let target = Registry::start();
         let only_first = Front::start(target.address(), |request| {

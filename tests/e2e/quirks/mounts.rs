@@ -1,7 +1,7 @@
-use super::{check, hasty, load_all, of_one_base};
+use super::{check, four_images, hasty, load_all, of_one_base};
 use e2e::dialect::{Dialect, Mounts};
 use e2e::programs::{Run, load};
-use e2e::{Bundle, Front, Registry, Request, Verdict};
+use e2e::{Front, Registry, Request, Verdict};
 
 const REPOSITORIES: usize = 12;
 
@@ -92,7 +92,7 @@ fn a_mount_whose_answers_are_lost_becomes_an_upload() {
 
 #[test]
 fn a_registry_without_mounts_is_asked_before_bytes_are_sent_again() {
-    let bundle = Bundle::everything(211);
+    let bundle = four_images();
     for mounts in [Mounts::Ignored, Mounts::Refused(405), Mounts::Refused(501)] {
         let target = Registry::start();
         // All blobs are there, and no image is.
@@ -100,11 +100,11 @@ fn a_registry_without_mounts_is_asked_before_bytes_are_sent_again() {
             let is_tag = request.method == "PUT" && request.target.contains("/manifests/");
             if is_tag { Verdict::status(400) } else { Verdict::Forward }
         });
-        load(&bundle.path(), &front.url()).run().expect(1).prints(" 18 failed");
+        load(&bundle.path(), &front.url()).run().expect(1).prints(" 4 failed");
         let before = target.requests().len();
         let front = Dialect { mounts, ..Dialect::default() }.front(target.address());
         let loaded = load(&bundle.path(), &front.url()).run().ok();
-        let _ = loaded.prints("18 images loaded").prints("0 blobs uploaded (0 B), 0 mounted");
+        let _ = loaded.prints("4 images loaded").prints("0 blobs uploaded (0 B), 0 mounted");
         let again = target.requests().split_off(before);
         let sent =
             again.iter().filter(|line| line.starts_with("PUT ") && line.contains("/uploads/"));

@@ -1,6 +1,6 @@
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use super::{hasty, impatient, uploads};
+use super::{four_images, hasty, impatient, uploads};
 use e2e::content::Family;
 use e2e::programs::{Run, load};
 use e2e::tree::{damage, digest_of};
@@ -23,8 +23,8 @@ fn not_given_back(front: &Front, target: &Registry) -> usize {
 
 #[test]
 fn no_session_of_a_failed_upload_stays_open() {
-    let bundle = Bundle::everything(241);
-    let blob = bundle.tree.last_layer("alpine:3.18");
+    let bundle = four_images();
+    let blob = bundle.tree.last_layer("base:1");
     for status in [400, 403, 404, 409, 413, 500, 504] {
         let target = Registry::start();
         let front = Front::start(target.address(), move |request| match uploads(request, &blob) {
@@ -40,7 +40,7 @@ fn no_session_of_a_failed_upload_stays_open() {
 
 #[test]
 fn no_session_of_a_broken_upload_stays_open() {
-    let bundle = Bundle::everything(242);
+    let bundle = four_images();
     let target = Registry::start();
     let cuts = AtomicUsize::new(0);
     let front = Front::start(target.address(), move |request| {

@@ -24,9 +24,9 @@ struct ArtifactTag {
 }
 
 impl Artifact {
-    /// Whether it has this tag.
-    pub(crate) fn has_tag(&self, tag: &Tag) -> bool {
-        self.tags.iter().flatten().any(|have| have.name == tag.as_str())
+    /// Its tags, each with its digest.
+    pub(crate) fn tags(&self) -> impl Iterator<Item = (&str, Digest)> {
+        self.tags.iter().flatten().map(|tag| (tag.name.as_str(), self.digest))
     }
 }
 
@@ -103,7 +103,8 @@ impl Harbor {
             .append_pair("with_tag", "true")
             .append_pair("q", &format!("tags={tag}"));
         let listed: Vec<Artifact> = self.pages(&url, usize::MAX).await?.unwrap_or_default();
-        Ok(listed.iter().find(|artifact| artifact.has_tag(tag)).map(|artifact| artifact.digest))
+        let mut tags = listed.iter().flat_map(Artifact::tags);
+        Ok(tags.find(|(name, _)| *name == tag.as_str()).map(|(_, digest)| digest))
     }
 
     fn artifacts_url(&self, repository: &TargetRepository, tail: &str) -> Url {
