@@ -236,10 +236,10 @@ fn registries_that_take_only_patch_and_put() {
         });
         assert_eq!(refused.count(), 1, "{status}");
         assert_eq!(target.open_sessions(), 0, "{status}");
+        check(&bundle, &target);
         for blob in bundle.blobs() {
             assert_eq!(target.commits(&blob), 1, "{status}: {blob}");
         }
-        check(&bundle, &target);
     }
 }
 

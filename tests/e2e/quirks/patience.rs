@@ -162,8 +162,8 @@ fn a_long_upload_is_tried_again_whatever_time_it_has_taken() {
     });
     let mut load = hasty(&bundle.path(), &front.url());
     load.args(["--max-wait", "1"]).run().ok().prints("1 image loaded");
-    assert_eq!(target.commits(&blob.to_string()), 1);
     check(&bundle, &target);
+    assert_eq!(target.commits(&blob.to_string()), 1);
 }
 
 #[test]

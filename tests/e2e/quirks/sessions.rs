@@ -1,24 +1,62 @@
+use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use super::{four_images, hasty, impatient, uploads};
 use e2e::content::Family;
+use e2e::front::{Answer, Judge};
 use e2e::programs::{Run, load};
 use e2e::tree::{damage, digest_of};
 use e2e::{Bundle, Front, Registry, Request, Tree, Verdict};
 
-/// Sessions that were opened, and neither finished nor given back.
-fn left_open(target: &Registry) -> usize {
-    let over = target.uploads("PUT", 201) + target.uploads("DELETE", 204);
-    target.uploads("POST", 202) - over
+/// Counts sessions as they are opened, finished and given back: the registry enters them into its
+/// log when they are over, and that may be later than the end of the load.
+#[derive(Default)]
+struct Sessions {
+    opened: AtomicUsize,
+    finished: AtomicUsize,
+    given_back: AtomicUsize,
 }
 
-/// The same, without those that loader wanted to give back: Distribution takes none back that has
-/// more bytes than it knows of.
-fn not_given_back(front: &Front, target: &Registry) -> usize {
-    let is_given_back =
-        |request: &&Request| request.method == "DELETE" && request.target.contains("/uploads/");
-    let given_back = front.requests().iter().filter(is_given_back).count();
-    target.uploads("POST", 202) - target.uploads("PUT", 201) - given_back
+struct Counting<F>(Arc<Sessions>, F);
+
+impl<F: Fn(&mut Request) -> Verdict + Send + Sync + 'static> Judge for Counting<F> {
+    fn judge(&self, request: &mut Request) -> Verdict {
+        // Distribution takes no session back that has more bytes than it knows of.
+        if request.method == "DELETE" {
+            self.0.given_back.fetch_add(1, Ordering::SeqCst);
+        }
+        (self.1)(request)
+    }
+
+    fn answered(&self, request: &Request, answer: &mut Answer) {
+        let count = match (request.method.as_str(), answer.status.as_u16()) {
+            ("POST", 202) => &self.0.opened,
+            ("PUT", 201) if request.target.contains("/uploads/") => &self.0.finished,
+            _ => return,
+        };
+        count.fetch_add(1, Ordering::SeqCst);
+    }
+}
+
+/// A front that counts sessions.
+fn counting(
+    target: &Registry,
+    judge: impl Fn(&mut Request) -> Verdict + Send + Sync + 'static,
+) -> (Front, Arc<Sessions>) {
+    let sessions = Arc::new(Sessions::default());
+    let judge = Counting(Arc::clone(&sessions), judge);
+    (Front::with(target.address(), Arc::new(judge), None), sessions)
+}
+
+impl Sessions {
+    /// Each that was opened was either finished or given back.
+    #[track_caller]
+    fn assert_none_left(&self) {
+        let [opened, finished, given_back] = [&self.opened, &self.finished, &self.given_back]
+            .map(|count| count.load(Ordering::SeqCst));
+        assert!(opened > 0);
+        assert_eq!(opened, finished + given_back);
+    }
 }
 
 #[test]
@@ -27,13 +65,13 @@ fn no_session_of_a_failed_upload_stays_open() {
     let blob = bundle.tree.last_layer("base:1");
     for status in [400, 403, 404, 409, 413, 500, 504] {
         let target = Registry::start();
-        let front = Front::start(target.address(), move |request| match uploads(request, &blob) {
+        let (front, sessions) = counting(&target, move |request| match uploads(request, &blob) {
             true => Verdict::status(status),
             false => Verdict::Forward,
         });
         let lost = impatient(&bundle.path(), &front.url()).run().expect(3);
         assert!(lost.stdout.contains(" failed") && !lost.stdout.contains(" 0 failed"), "{status}");
-        assert_eq!(left_open(&target), 0, "{status}");
+        sessions.assert_none_left();
         assert_eq!(target.open_sessions(), 0, "{status}");
     }
 }
@@ -43,7 +81,7 @@ fn no_session_of_a_broken_upload_stays_open() {
     let bundle = four_images();
     let target = Registry::start();
     let cuts = AtomicUsize::new(0);
-    let front = Front::start(target.address(), move |request| {
+    let (front, sessions) = counting(&target, move |request| {
         let is_upload = request.method == "PUT" && request.target.contains("/uploads/");
         match is_upload && cuts.fetch_add(1, Ordering::SeqCst).is_multiple_of(2) {
             true => Verdict::CutUp(1),
@@ -51,7 +89,7 @@ fn no_session_of_a_broken_upload_stays_open() {
         }
     });
     hasty(&bundle.path(), &front.url()).run().ok();
-    assert_eq!(not_given_back(&front, &target), 0);
+    sessions.assert_none_left();
 }
 
 #[test]
@@ -82,7 +120,7 @@ fn no_session_stays_open_when_our_own_bytes_are_damaged() {
     places.iter().for_each(|at| damage(&bundle.path(), *at));
     for through_a_pipe in [false, true] {
         let target = Registry::start();
-        let front = Front::start(target.address(), |_| Verdict::Forward);
+        let (front, sessions) = counting(&target, |_| Verdict::Forward);
         let mut command = load(&bundle.path(), &front.url());
         if through_a_pipe {
             command = e2e::loader();
@@ -91,7 +129,7 @@ fn no_session_stays_open_when_our_own_bytes_are_damaged() {
         }
         let loaded = command.run().expect(3);
         let _ = loaded.prints("1 image loaded, 0 already there, 2 failed");
-        assert_eq!(not_given_back(&front, &target), 0);
+        sessions.assert_none_left();
     }
 }
 
@@ -100,7 +138,7 @@ fn no_session_stays_open_when_the_question_behind_a_mount_fails() {
     // The registry mounts nothing, and does not tell what it has.
     let bundle = super::of_one_base(6);
     let target = Registry::start();
-    let front = Front::rewriting(target.address(), |request| {
+    let (front, sessions) = counting(&target, |request| {
         if request.method == "HEAD" && request.target.contains("/blobs/") {
             return Verdict::CutUp(0);
         }
@@ -110,7 +148,7 @@ fn no_session_stays_open_when_the_question_behind_a_mount_fails() {
         Verdict::Forward
     });
     hasty(&bundle.path(), &front.url()).run().ok().prints("6 images loaded");
-    assert_eq!(left_open(&target), 0);
+    sessions.assert_none_left();
     assert_eq!(target.open_sessions(), 0);
 }
 
