@@ -24,6 +24,7 @@ mod media;
 mod name;
 mod progress;
 mod quote;
+mod read_at;
 
 pub use atomic::StagedFile;
 pub use bundle::Catalog;
@@ -32,3 +33,4 @@ pub use manifest::{Manifest, ManifestError};
 pub use media::{Descriptor, MediaType, kinds};
 pub use name::{NameError, Repository, Tag};
 pub use progress::{Progress, Silent};
+pub use read_at::ReadAt;

@@ -24,9 +24,6 @@ pub(crate) trait Source {
     /// Nobody will ask for this one any more.
     fn forget(&self, id: BlobId);
 
-    /// Whether the order in which bytes are asked for makes no difference.
-    fn is_random(&self) -> bool;
-
     /// All that was needed was handed out: looks at what is left, as far as nobody has seen it yet.
     fn finish(&self) -> LocalBoxFuture<'_, Result<(), Failure>>;
 }
@@ -56,6 +53,11 @@ impl Bundle {
             Self::File(bundle) => bundle.contents(),
             Self::Pipe(stream) => stream.contents(),
         }
+    }
+
+    /// Whether the order in which bytes are asked for makes no difference.
+    pub(crate) fn is_random(&self) -> bool {
+        matches!(self, Self::File(_))
     }
 
     /// Begins to hand out what is wanted. A pipe starts to flow now.

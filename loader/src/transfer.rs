@@ -109,16 +109,15 @@ impl Transfer<'_> {
         counts: &mut Counts,
     ) {
         match outcome {
-            Outcome::Delivered(job, Ok(Delivered::NotMounted)) => work.not_mounted(&job),
             Outcome::Delivered(job, Ok(delivered)) => {
-                self.patience.task_went_well();
                 match delivered {
+                    Delivered::NotMounted => return work.not_mounted(&job),
                     Delivered::Sent(bytes) => {
                         counts.uploaded_blobs += 1;
                         counts.uploaded_bytes += bytes;
                         work.doubt_holder(&job);
                     }
-                    Delivered::Mounted | Delivered::NotMounted => counts.mounted_blobs += 1,
+                    Delivered::Mounted => counts.mounted_blobs += 1,
                     Delivered::Present => {
                         counts.present_blobs += 1;
                         if job.holder.is_none() {
@@ -127,6 +126,7 @@ impl Transfer<'_> {
                         }
                     }
                 }
+                self.patience.task_went_well();
                 ledger.delivered(&job, delivered);
                 work.delivered(&job);
             }

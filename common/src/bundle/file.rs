@@ -2,7 +2,6 @@
 
 use std::fs::File;
 use std::io::{self, BufReader, Read};
-use std::os::unix::fs::FileExt;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -10,7 +9,7 @@ use super::contents::Contents;
 use super::layout::{Entry, Layout};
 use super::read_error::{OpenError, ReadError};
 use super::stream::Stream;
-use crate::{Digest, Verified};
+use crate::{Digest, ReadAt, Verified};
 
 /// A bundle file that is open, its front read and checked.
 #[derive(Debug)]
@@ -19,21 +18,6 @@ pub struct BundleFile {
     size: u64,
     contents: Arc<Contents>,
     layout: Layout,
-}
-
-/// Reads a file from an offset on, without moving a position that others share.
-#[derive(Debug)]
-struct ReadAt<'a> {
-    file: &'a File,
-    offset: u64,
-}
-
-impl Read for ReadAt<'_> {
-    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        let read = self.file.read_at(buffer, self.offset)?;
-        self.offset += read as u64;
-        Ok(read)
-    }
 }
 
 impl BundleFile {
@@ -80,7 +64,7 @@ impl BundleFile {
     /// A reader of an entry's bytes that checks them: see [`Verified`].
     #[must_use]
     pub fn reader(&self, entry: Entry) -> impl Read + '_ {
-        let bytes = ReadAt { file: &self.file, offset: entry.offset };
+        let bytes = ReadAt::new(&self.file, entry.offset);
         Verified::new(bytes.take(entry.size), entry.digest, entry.size)
     }
 
@@ -99,7 +83,7 @@ impl BundleFile {
     /// Reads raw bytes of the file.
     pub(super) fn raw(&self, offset: u64, size: u64) -> io::Result<Vec<u8>> {
         let mut bytes = Vec::new();
-        ReadAt { file: &self.file, offset }.take(size).read_to_end(&mut bytes)?;
+        ReadAt::new(&self.file, offset).take(size).read_to_end(&mut bytes)?;
         Ok(bytes)
     }
 }

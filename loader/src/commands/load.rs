@@ -184,12 +184,9 @@ async fn load(options: &Load, terminal: Terminal, bundle: Bundle) -> Result<Load
     let costs = estimate(&survey, &delivery);
     let costs = costs.iter().filter(|(project, _)| !blocked.contains_key(*project));
     let bytes = total(costs.map(|(_, cost)| cost)).uploaded_bytes;
-    let source = {
-        let wanted = Work::new(&survey, Order::Bundle, harbor.is_some());
-        bundle.into_source(wanted.wanted(), stop)
-    };
-    let order = if source.is_random() { Order::Images } else { Order::Bundle };
+    let order = if bundle.is_random() { Order::Images } else { Order::Bundle };
     let mut work = Work::new(&survey, order, harbor.is_some());
+    let source = bundle.into_source(work.wanted(), stop);
     work.block(&blocked);
     let images = work.images().iter().filter(|image| image.status == Status::Pending).count();
     progress.begin("loading", bytes, images as u64);
@@ -252,7 +249,7 @@ async fn prepare(
     if let Some(maker) = &maker {
         let mut missing = missing(projects);
         missing.retain(|name| !blocked.contains_key(*name));
-        let failed = maker.make(&missing, patience, terminal).await?;
+        let failed = maker.make(&missing, patience, |text| terminal.message(text)).await?;
         failed.values().for_each(|failure| terminal.problem(failure));
         if !failed.is_empty() && !options.skip_blocked {
             bail!(NOTHING_SENT);

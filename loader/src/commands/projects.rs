@@ -21,7 +21,7 @@ pub(crate) fn run(options: &Projects, terminal: Terminal) -> Result<Exit> {
         let (patience, jobs) = (&destination.patience, destination.jobs);
         let projects = existing(&maker.harbor, &mapped, patience, jobs).await?;
         let missing = missing(&projects);
-        let failed = maker.make(&missing, patience, terminal).await?;
+        let failed = maker.make(&missing, patience, |text| terminal.message(text)).await?;
         Ok((projects.len(), missing.len(), failed))
     })?;
     for failure in failed.values() {

@@ -5,7 +5,6 @@ use std::rc::Rc;
 use std::time::Instant;
 
 use futures_util::{StreamExt, TryStreamExt, stream};
-use tranship_terminal::Terminal;
 
 use super::api::ListedProject;
 use super::preflight::Creator;
@@ -127,7 +126,8 @@ impl ProjectMaker {
         Creator { harbor: Rc::clone(&self.harbor), storage_limit: self.options.storage_limit }
     }
 
-    /// Makes what does not exist. Returns why some could not be made, by their names.
+    /// Makes what does not exist, and tells of each. Returns why some could not be made, by their
+    /// names.
     ///
     /// # Errors
     /// When Harbor itself no longer answers, or the user wants to stop.
@@ -135,16 +135,16 @@ impl ProjectMaker {
         &self,
         missing: &[&str],
         patience: &Patience,
-        terminal: Terminal,
+        tell: impl Fn(&str),
     ) -> Result<BTreeMap<String, String>, Failure> {
         let mut failed = BTreeMap::new();
         if !missing.is_empty() && self.options.storage_limit.is_some() {
-            self.doubt_limit(terminal).await;
+            self.doubt_limit(&tell).await;
         }
         for name in missing {
             let create = || self.harbor.create_project(name, self.options);
             match hopeful(patience.ask(About::Project(name), create).await)? {
-                Ok(()) => terminal.message(&format!("made project {name}")),
+                Ok(()) => tell(&format!("made project {name}")),
                 Err(failure) => {
                     let account = self.harbor.registry.account();
                     let text = format!("{account} cannot make project {name}: {failure}");
@@ -156,12 +156,12 @@ impl ProjectMaker {
     }
 
     /// Says that Harbor may take no limit from this account: it would give its own without a word.
-    async fn doubt_limit(&self, terminal: Terminal) {
+    async fn doubt_limit(&self, tell: impl Fn(&str)) {
         if matches!(self.harbor.is_administrator().await, Ok(Some(true))) {
             return;
         }
         let account = self.harbor.registry.account();
-        terminal.message(&format!(
+        tell(&format!(
             "warning: Harbor takes --storage-limit from administrators, and {account} may be none: \
              its projects may get Harbor's own limit"
         ));

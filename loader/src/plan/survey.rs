@@ -158,7 +158,7 @@ impl Surveyor<'_> {
             true => Listed::default(),
             false => self.listed(&mapped, projects).await,
         };
-        let mut found: Vec<Option<Found>> = vec![None; mapped.images.len()];
+        let mut found = vec![Found::Missing; mapped.images.len()];
         let mut standings = vec![Standing::Filled; mapped.repositories.len()];
         {
             // In no order: one that does not answer keeps no other from being asked.
@@ -172,7 +172,7 @@ impl Surveyor<'_> {
                 let (standing, images) = answer?;
                 standings[at] = standing;
                 for (image, what) in mapped.repositories[at].images.clone().zip(images) {
-                    found[image] = Some(what);
+                    found[image] = what;
                 }
             }
         }
@@ -181,10 +181,8 @@ impl Surveyor<'_> {
             let renamed = mapped.renamed().cloned().collect();
             SurveyedRepository { standing, images: mapped.images, name: mapped.name, renamed }
         });
-        let images = images
-            .into_iter()
-            .zip(found)
-            .map(|(image, found)| SurveyedImage { image, found: found.unwrap_or(Found::Missing) });
+        let images =
+            images.into_iter().zip(found).map(|(image, found)| SurveyedImage { image, found });
         Ok(Survey { contents, repositories: repositories.collect(), images: images.collect() })
     }
 

@@ -34,10 +34,6 @@ impl Source for FileSource {
 
     fn forget(&self, _id: BlobId) {}
 
-    fn is_random(&self) -> bool {
-        true
-    }
-
     fn finish(&self) -> LocalBoxFuture<'_, Result<(), Failure>> {
         ready(Ok(())).boxed_local()
     }

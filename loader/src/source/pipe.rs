@@ -7,7 +7,6 @@ use std::collections::{HashMap, HashSet};
 use std::env::temp_dir;
 use std::fs::File;
 use std::io::{self, Read, Write};
-use std::os::unix::fs::FileExt;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 
 use bytes::Bytes;
@@ -15,8 +14,8 @@ use futures_util::FutureExt;
 use futures_util::future::LocalBoxFuture;
 use tokio::sync::Notify;
 use tokio::task::spawn_blocking;
-use tranship_common::Verified;
 use tranship_common::bundle::{BlobId, Entry, ReadError, Stream};
+use tranship_common::{ReadAt, Verified};
 
 use super::{Input, Source};
 use crate::failure::{Failure, Kind};
@@ -154,10 +153,6 @@ impl Source for PipeSource {
         state.slots.remove(&id);
         state.unasked.remove(&id);
         self.shared.room.notify_one();
-    }
-
-    fn is_random(&self) -> bool {
-        false
     }
 
     /// Reads the rest of the pipe, so that its writer ends well and damage anywhere is seen.
@@ -309,21 +304,7 @@ impl Content for Spooled {
 
     /// The bytes are checked again: they have been on a disk meanwhile.
     fn open(&self) -> io::Result<Box<dyn Read + Send + '_>> {
-        let bytes = FromStart { file: &self.0, position: 0 };
+        let bytes = ReadAt::new(&self.0, 0);
         Ok(Box::new(Verified::new(bytes.take(self.1.size), self.1.digest, self.1.size)))
-    }
-}
-
-/// A file, read without moving a position that others share.
-struct FromStart<'a> {
-    file: &'a File,
-    position: u64,
-}
-
-impl Read for FromStart<'_> {
-    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        let read = self.file.read_at(buffer, self.position)?;
-        self.position += read as u64;
-        Ok(read)
     }
 }
