@@ -26,17 +26,15 @@ fn forty_images() -> Bundle {
 #[test]
 fn half_of_the_requests_bring_almost_half_of_the_images() {
     let bundle = forty_images();
-    for jobs in ["1", "8"] {
-        let target = Registry::start();
-        load(&bundle.path(), &target.url()).args(["--jobs", jobs]).run().ok();
-        let requests = target.requests();
-        let is_tag = |line: &&String| {
-            line.starts_with("PUT /v2/") && line.contains("/manifests/") && line.ends_with(" 201")
-        };
-        let tags = requests[..requests.len() / 2].iter().filter(is_tag).count();
-        // What is under way at that moment has cost requests already.
-        assert!(tags >= 12, "{tags} of 40 tags with {jobs} jobs");
-    }
+    let target = Registry::start();
+    // One job: with more, what is done first is up to the machine too.
+    load(&bundle.path(), &target.url()).args(["--jobs", "1"]).run().ok();
+    let requests = target.requests();
+    let is_tag = |line: &&String| {
+        line.starts_with("PUT /v2/") && line.contains("/manifests/") && line.ends_with(" 201")
+    };
+    let tags = requests[..requests.len() / 2].iter().filter(is_tag).count();
+    assert!(tags >= 14, "{tags} of 40 tags");
 }
 
 #[test]
