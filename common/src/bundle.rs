@@ -28,7 +28,8 @@ mod writer;
 
 pub use blob_id::BlobId;
 pub use catalog::{
-    BlobEntry, Catalog, DescriptionError, FORMAT_VERSION, ManifestEntry, RepositoryEntry, TagEntry,
+    BlobEntry, Catalog, DescriptionError, FORMAT_VERSION, LeftOut, LeftOutImage, ManifestEntry,
+    RepositoryEntry, TagEntry,
 };
 pub use catalog_error::CatalogError;
 pub use contents::Contents;

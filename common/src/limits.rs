@@ -25,6 +25,9 @@ pub const MAX_FEATURE: usize = 64;
 /// names in it 127 characters, and Harbor's database has room for no more.
 pub const MAX_MEDIA_TYPE: usize = 255;
 
+/// No text that tells what was left out of a bundle is longer (bytes).
+pub const MAX_LEFT_OUT: usize = 4096;
+
 /// Distribution refuses longer repository names (bytes).
 pub const MAX_REPOSITORY: usize = 255;
 

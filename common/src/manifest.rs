@@ -1,7 +1,10 @@
-//! Manifests: their exact bytes, and the descriptors that these refer to.
+//! Manifests: what their bytes refer to.
 
-use serde::Deserialize;
-use serde::de::IgnoredAny;
+mod fields;
+
+use serde_json::Value;
+
+use fields::{Fields, Reference};
 
 use crate::Digest;
 use crate::digest::ParseDigestError;
@@ -50,15 +53,15 @@ pub enum ManifestError {
     },
 }
 
-/// A manifest, an index or an artifact: exact bytes and a view of what they refer to.
+/// A manifest, an index or an artifact: what its bytes say, without the bytes.
 ///
 /// Covers Docker schema 2 and manifest lists, OCI image manifests and indexes (OCI image
 /// specification, manifest.md and image-index.md), the OCI artifact manifest of the 1.1 release
 /// candidates, and any other media type whose references stand in fields of the same names.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Manifest {
-    raw: Box<[u8]>,
     digest: Digest,
+    size: u64,
     media_type: MediaType,
     artifact_type: Option<MediaType>,
     children: Vec<Descriptor>,
@@ -67,37 +70,15 @@ pub struct Manifest {
     subject: Option<Digest>,
 }
 
-#[derive(Deserialize)]
-#[serde(rename_all = "camelCase")]
-struct Fields {
-    schema_version: Option<u64>,
-    media_type: Option<MediaType>,
-    artifact_type: Option<MediaType>,
-    config: Option<Reference>,
-    layers: Option<Vec<Reference>>,
-    manifests: Option<Vec<Reference>>,
-    blobs: Option<Vec<Reference>>,
-    subject: Option<Reference>,
-    fs_layers: Option<IgnoredAny>,
-}
-
-#[derive(Deserialize)]
-#[serde(rename_all = "camelCase")]
-struct Reference {
-    media_type: Option<MediaType>,
-    digest: String,
-    #[serde(default)]
-    size: u64,
-    urls: Option<Vec<IgnoredAny>>,
-}
-
 impl Reference {
     fn descriptor(self, field: &'static str) -> Result<Descriptor, ManifestError> {
-        let digest =
-            self.digest.parse().map_err(|source| ManifestError::Reference { field, source })?;
-        let media_type = self.media_type.unwrap_or_else(|| "".into());
-        let foreign = self.urls.is_some_and(|urls| !urls.is_empty());
-        Ok(Descriptor { media_type, digest, size: self.size, foreign })
+        let digest = self.digest.unwrap_or_default();
+        let digest = digest.parse().map_err(|source| ManifestError::Reference { field, source })?;
+        let media_type = MediaType::from(self.media_type.unwrap_or_default());
+        let has_urls = self.urls.is_some_and(|urls| !urls.is_empty());
+        let foreign = field == "layers" && has_urls && media_type.may_be_elsewhere();
+        let size = self.size.and_then(|size| u64::try_from(size).ok());
+        Ok(Descriptor { media_type, digest, size, foreign })
     }
 }
 
@@ -109,24 +90,17 @@ fn descriptors(
 }
 
 impl Manifest {
-    /// Reads what manifest bytes refer to. The bytes are kept exactly.
+    /// Reads what manifest bytes refer to.
     ///
     /// # Errors
     /// [`ManifestError`] when they are too large, no manifest, or refer to what cannot be named.
-    pub fn parse(raw: Vec<u8>) -> Result<Self, ManifestError> {
-        if raw.len() as u64 > MAX_MANIFEST {
-            return Err(ManifestError::TooLarge(raw.len() as u64));
+    pub fn parse(raw: &[u8]) -> Result<Self, ManifestError> {
+        let size = raw.len() as u64;
+        if size > MAX_MANIFEST {
+            return Err(ManifestError::TooLarge(size));
         }
-        let fields: Fields = serde_json::from_slice(&raw)
+        let fields: Fields = serde_json::from_slice(raw)
             .map_err(|error| ManifestError::Malformed(explained(&error)))?;
-        for (field, value) in
-            [("mediaType", &fields.media_type), ("artifactType", &fields.artifact_type)]
-        {
-            let length = value.as_ref().map_or(0, |value| value.as_str().len());
-            if length > MAX_MEDIA_TYPE {
-                return Err(ManifestError::LongType { field, length });
-            }
-        }
         if fields.schema_version == Some(1) || fields.fs_layers.is_some() {
             return Err(ManifestError::Schema1);
         }
@@ -136,28 +110,33 @@ impl Manifest {
             || fields.blobs.is_some();
         // Distribution's own rule for bytes that do not name their type: an index if they list
         // manifests, an image otherwise.
-        let media_type = fields.media_type.unwrap_or_else(|| match fields.manifests {
-            Some(_) => kinds::OCI_INDEX.into(),
-            None => kinds::OCI_MANIFEST.into(),
-        });
+        let unnamed =
+            if fields.manifests.is_some() { kinds::OCI_INDEX } else { kinds::OCI_MANIFEST };
+        let named = fields.media_type.filter(|media_type| !media_type.is_empty());
+        let media_type = checked("mediaType", named)?.unwrap_or_else(|| unnamed.into());
+        let artifact_type = match fields.artifact_type {
+            Some(Value::String(text)) => checked("artifactType", Some(text))?,
+            _ => None,
+        };
         if !readable {
             return Err(ManifestError::Unknown(media_type));
         }
-        let children = descriptors("manifests", fields.manifests).collect::<Result<_, _>>()?;
+        let listed = descriptors("manifests", fields.manifests).collect::<Result<Vec<_>, _>>()?;
+        let is_blob = |listed: &Descriptor| listed.media_type.is_never_a_manifest();
+        let (listed_blobs, children) = listed.into_iter().partition(is_blob);
         let has_config = fields.config.is_some();
         let blobs = descriptors("config", fields.config.map(|config| vec![config]))
             .chain(descriptors("layers", fields.layers))
             .chain(descriptors("blobs", fields.blobs))
+            .chain(Vec::into_iter(listed_blobs).map(Ok))
             .collect::<Result<_, _>>()?;
-        let subject = fields
-            .subject
-            .map(|subject| subject.descriptor("subject").map(|descriptor| descriptor.digest))
-            .transpose()?;
+        let subject = fields.subject.as_ref().and_then(|subject| subject.get("digest"));
+        let subject = subject.and_then(Value::as_str).and_then(|digest| digest.parse().ok());
         Ok(Self {
-            digest: Digest::of(&raw),
-            raw: raw.into(),
+            digest: Digest::of(raw),
+            size,
             media_type,
-            artifact_type: fields.artifact_type,
+            artifact_type,
             children,
             blobs,
             has_config,
@@ -165,10 +144,10 @@ impl Manifest {
         })
     }
 
-    /// The exact bytes.
+    /// The size of the exact bytes.
     #[must_use]
-    pub fn raw(&self) -> &[u8] {
-        &self.raw
+    pub fn size(&self) -> u64 {
+        self.size
     }
 
     /// The digest of the exact bytes.
@@ -189,13 +168,15 @@ impl Manifest {
         self.artifact_type.as_ref()
     }
 
-    /// The manifests that an index lists, in its order.
+    /// The manifests that an index lists, in its order, but for what is no manifest by its media
+    /// type.
     #[must_use]
     pub fn children(&self) -> &[Descriptor] {
         &self.children
     }
 
-    /// Config first, then layers (or an artifact's blobs), in the manifest's order.
+    /// Config first, then layers, an artifact's blobs, and what an index lists that is no manifest
+    /// (BuildKit's caches do so), in the manifest's order.
     #[must_use]
     pub fn blobs(&self) -> &[Descriptor] {
         &self.blobs
@@ -207,16 +188,27 @@ impl Manifest {
         self.blobs.first().filter(|_| self.has_config)
     }
 
-    /// The layers (or an artifact's blobs), in the manifest's order.
+    /// All of [`blobs`](Self::blobs) but the config.
     #[must_use]
     pub fn layers(&self) -> &[Descriptor] {
         &self.blobs[usize::from(self.has_config)..]
     }
 
-    /// The manifest that this one is about; it may be absent from the registry.
+    /// The manifest that this one is about; it may be absent from the registry. One that is not of
+    /// the form that the OCI image specification gives is none: Distribution keeps it unread.
     #[must_use]
     pub fn subject(&self) -> Option<Digest> {
         self.subject
+    }
+}
+
+/// A media type that is not too long.
+fn checked(field: &'static str, text: Option<String>) -> Result<Option<MediaType>, ManifestError> {
+    match text {
+        Some(text) if text.len() > MAX_MEDIA_TYPE => {
+            Err(ManifestError::LongType { field, length: text.len() })
+        }
+        text => Ok(text.map(MediaType::from)),
     }
 }
 
@@ -228,22 +220,60 @@ mod tests {
     const DIGEST: &str = "sha256:44136fa355b3678a1146ad16f7e8649e94fb4fc21fe77e8310c060f61caaff8a";
 
     fn parse(text: &str) -> Result<Manifest, ManifestError> {
-        Manifest::parse(text.replace("DIGEST", DIGEST).into_bytes())
+        Manifest::parse(text.replace("DIGEST", DIGEST).as_bytes())
     }
 
     #[test]
-    fn image_with_a_foreign_layer() {
+    fn layers_of_a_foreign_kind_with_urls_are_foreign() {
         let manifest = parse(
             r#"{"schemaVersion":2,"mediaType":"application/vnd.docker.distribution.manifest.v2+json",
-            "config":{"mediaType":"c","size":2,"digest":"DIGEST"},
-            "layers":[{"mediaType":"l","size":3,"digest":"DIGEST","urls":["https://example.com/l"]},
-                      {"mediaType":"l","size":4,"digest":"DIGEST","urls":[]}]}"#,
+            "config":{"mediaType":"FOREIGN","size":2,"digest":"DIGEST","urls":["https://a/l"]},
+            "layers":[{"mediaType":"FOREIGN","size":3,"digest":"DIGEST","urls":["https://a/l"]},
+                      {"mediaType":"FOREIGN","size":4,"digest":"DIGEST","urls":[]},
+                      {"mediaType":"l","size":5,"digest":"DIGEST","urls":["https://a/l"]}]}"#
+                .replace("FOREIGN", "application/vnd.docker.image.rootfs.foreign.diff.tar.gzip")
+                .as_str(),
         )
         .unwrap();
         assert_eq!(manifest.media_type().as_str(), kinds::DOCKER_MANIFEST);
         let seen: Vec<_> = manifest.blobs().iter().map(|b| (b.size, b.foreign)).collect();
-        assert_eq!(seen, [(2, false), (3, true), (4, false)]);
+        let want = [(2, false), (3, true), (4, false), (5, false)];
+        assert_eq!(seen, want.map(|(size, foreign)| (Some(size), foreign)));
         assert!(manifest.children().is_empty());
+    }
+
+    #[test]
+    fn layers_in_an_index_are_blobs() {
+        let cache = parse(
+            r#"{"schemaVersion":2,"manifests":[
+            {"mediaType":"application/vnd.oci.image.layer.v1.tar+gzip","size":3,"digest":"DIGEST"},
+            {"mediaType":"application/vnd.oci.image.manifest.v1+json","size":4,"digest":"DIGEST"},
+            {"mediaType":"application/vnd.buildkit.cacheconfig.v0","size":5,"digest":"DIGEST"}]}"#,
+        )
+        .unwrap();
+        let sizes = |descriptors: &[Descriptor]| -> Vec<_> {
+            descriptors.iter().map(|descriptor| descriptor.size).collect()
+        };
+        assert_eq!(sizes(cache.children()), [Some(4)]);
+        assert_eq!(sizes(cache.blobs()), [Some(3), Some(5)]);
+        assert_eq!(cache.config(), None);
+    }
+
+    #[test]
+    fn what_go_takes_is_taken() {
+        let lenient = parse(
+            r#"{"schemaVersion":2,"mediaType":"","artifactType":7,"subject":["x"],"manifests":null,
+            "config":{"mediaType":null,"digest":"DIGEST","size":-1,"urls":null,"Digests":1},
+            "layers":null}"#,
+        )
+        .unwrap();
+        assert_eq!(lenient.media_type().as_str(), kinds::OCI_MANIFEST);
+        assert_eq!(lenient.config().unwrap().size, None);
+        assert_eq!((lenient.subject(), lenient.artifact_type()), (None, None));
+        for subject in [r#"{"digest":"md5:00"}"#, r#""DIGEST""#, "{}", "null", "3"] {
+            let odd = parse(&format!(r#"{{"layers":[],"subject":{subject}}}"#)).unwrap();
+            assert_eq!(odd.subject(), None);
+        }
     }
 
     #[test]
@@ -275,7 +305,11 @@ mod tests {
             (r#"{"schemaVersion":2,"mediaType":"x/y"}"#, "`x/y`"),
             (r#"{"schemaVersion":2,"layers":[{"digest":"md5:00"}]}"#, "`md5`"),
             (r#"{"schemaVersion":2,"layers":[{"digest":"rubbish"}]}"#, "`rubbish`"),
-            (r#"{"schemaVersion":2,"layers":[{"digest":"DIGEST","size":-1}]}"#, "cannot be read"),
+            (r#"{"schemaVersion":2,"layers":[{"size":1}]}"#, "`` is not a digest"),
+            (r#"{"schemaVersion":2,"layers":[{"digest":"DIGEST","size":1.5}]}"#, "cannot be read"),
+            (r#"{"schemaVersion":2,"Layers":[]}"#, "`Layers` differs from `layers` in case only"),
+            (r#"{"layers":[{"digest":"DIGEST","\u017fize":1}]}"#, "differs from `size` in case"),
+            (r#"{"layers":[],"layers":[]}"#, "`layers` stands in a manifest twice"),
             (r#"{"schemaVersion":2,"layers":[]"#, "cannot be read"),
             ("[]", "cannot be read"),
             (&format!(r#"{{"mediaType":"{}","layers":[]}}"#, "x".repeat(256)), "has 256 bytes"),
@@ -290,7 +324,7 @@ mod tests {
             };
             assert!(chain.contains(want), "{text}: {chain}");
         }
-        let large = Manifest::parse(vec![b' '; (MAX_MANIFEST + 1) as usize]).unwrap_err();
+        let large = Manifest::parse(&vec![b' '; (MAX_MANIFEST + 1) as usize]).unwrap_err();
         assert_eq!(large, ManifestError::TooLarge(MAX_MANIFEST + 1));
     }
 
@@ -303,8 +337,8 @@ mod tests {
     proptest! {
         #[test]
         fn any_bytes_are_an_answer(bytes in proptest::collection::vec(any::<u8>(), 0..200)) {
-            if let Ok(manifest) = Manifest::parse(bytes.clone()) {
-                prop_assert_eq!(manifest.raw(), &bytes[..]);
+            if let Ok(manifest) = Manifest::parse(&bytes) {
+                prop_assert_eq!(manifest.digest(), Digest::of(&bytes));
             }
         }
     }

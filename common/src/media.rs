@@ -31,7 +31,31 @@ impl MediaType {
     pub fn as_str(&self) -> &str {
         &self.0
     }
+
+    /// Whether layers of this kind may be absent from a registry and fetched from their `urls`
+    /// (Docker's foreign layers, OCI's non-distributable ones).
+    #[must_use]
+    pub fn may_be_elsewhere(&self) -> bool {
+        self.0.starts_with("application/vnd.docker.image.rootfs.foreign.")
+            || self.0.starts_with("application/vnd.oci.image.layer.nondistributable.")
+    }
+
+    /// Whether this is the type of a layer or a config. An index may list such (BuildKit's caches
+    /// do); whatever else it lists is a manifest.
+    #[must_use]
+    pub fn is_never_a_manifest(&self) -> bool {
+        NEVER_MANIFESTS.iter().any(|prefix| self.0.starts_with(prefix))
+    }
 }
+
+/// How the types of layers and configs begin.
+const NEVER_MANIFESTS: [&str; 5] = [
+    "application/vnd.oci.image.layer.",
+    "application/vnd.oci.image.config.",
+    "application/vnd.docker.image.rootfs.",
+    "application/vnd.docker.container.image.",
+    "application/vnd.buildkit.",
+];
 
 impl From<&str> for MediaType {
     fn from(text: &str) -> Self {
@@ -64,8 +88,9 @@ pub struct Descriptor {
     pub media_type: MediaType,
     /// Digest of the bytes.
     pub digest: Digest,
-    /// Size in bytes as the manifest declares it; registries do not check it.
-    pub size: u64,
+    /// Size in bytes as the manifest declares it, where it declares one that can be; registries do
+    /// not check it.
+    pub size: Option<u64>,
     /// Whether the bytes are fetched from `urls` elsewhere and may be absent here
     /// (foreign or non-distributable layers).
     pub foreign: bool,

@@ -41,7 +41,7 @@ fn manifest(layers: &[Vec<u8>]) -> Manifest {
         })
         .collect();
     let manifest = serde_json::json!({"schemaVersion": 2, "layers": layers});
-    Manifest::parse(manifest.to_string().into_bytes()).unwrap()
+    manifest.to_string().into_bytes()
 }
 
 /// A catalog, and the bytes of its entries.
@@ -67,11 +67,12 @@ fn catalog((repositories, images): &Images) -> (Catalog, BTreeMap<Digest, Vec<u8
             let tag = |(name, (pushed, image)): (&String, &(i64, usize))| TagEntry {
                 name: name.parse().unwrap(),
                 digest: manifests[*image].digest(),
-                pushed: jiff::Timestamp::from_millisecond(*pushed).unwrap(),
+                pushed: PushTime::from_unix(*pushed),
+                selected_from: None,
             };
             let mut tags: Vec<TagEntry> = tags.iter().map(tag).collect();
             tags.sort_by(|a, b| (a.pushed, &a.name).cmp(&(b.pushed, &b.name)));
-            RepositoryEntry { name: name.parse().unwrap(), tags }
+            RepositoryEntry { name: name.parse().unwrap(), tags, referrers: Vec::new() }
         })
         .collect();
     let catalog = Catalog {

@@ -3,11 +3,10 @@
 use std::collections::HashSet;
 use std::io::{self, BufWriter, Write};
 
-use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use super::PIECE;
-use crate::{Descriptor, Digest, Manifest, ManifestError, MediaType, Repository, Tag};
+use crate::{Descriptor, Digest, Manifest, ManifestError, MediaType, PushTime, Repository, Tag};
 
 /// The version of the bundle format that this code writes and the only one that it reads.
 pub const FORMAT_VERSION: u32 = 1;
@@ -26,6 +25,39 @@ pub struct Catalog {
     pub manifests: Vec<ManifestEntry>,
     /// All other blobs, each once: configs, then layers, in order of first use.
     pub blobs: Vec<BlobEntry>,
+    /// What the bundle does not hold of its source, for the other side to know.
+    #[serde(skip_serializing_if = "LeftOut::is_empty")]
+    pub left_out: LeftOut,
+}
+
+/// What was left out of a bundle, and why.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct LeftOut {
+    /// Which images were chosen, in words; empty when all were.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub selection: String,
+    /// Images that were chosen and could not be packed, by name (bytes).
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub images: Vec<LeftOutImage>,
+}
+
+/// An image that was chosen and could not be packed.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct LeftOutImage {
+    /// `REPOSITORY:TAG`, or what stood in the place of one.
+    pub name: String,
+    /// Why it could not be packed.
+    pub reason: String,
+}
+
+impl LeftOut {
+    /// Whether nothing was left out.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        *self == Self::default()
+    }
 }
 
 /// A repository and its tags.
@@ -36,6 +68,9 @@ pub struct RepositoryEntry {
     pub name: Repository,
     /// Tags by the time of their last push, oldest first; tags of one time by name.
     pub tags: Vec<TagEntry>,
+    /// Manifests without a tag that are about one of the bundle (signatures, SBOMs), by digest.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub referrers: Vec<Digest>,
 }
 
 /// A tag and what it points to.
@@ -47,7 +82,11 @@ pub struct TagEntry {
     /// Digest of its manifest.
     pub digest: Digest,
     /// When the tag was last pushed to the source registry.
-    pub pushed: Timestamp,
+    pub pushed: PushTime,
+    /// What the tag points to in the source registry, where it is an index of which a selection of
+    /// platforms has taken a part.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub selected_from: Option<Digest>,
 }
 
 /// A manifest and what it refers to.
@@ -121,7 +160,7 @@ impl ManifestEntry {
     ///
     /// # Errors
     /// [`DescriptionError`] when it is not.
-    pub fn check(&self, raw: Vec<u8>) -> Result<(), DescriptionError> {
+    pub fn check(&self, raw: &[u8]) -> Result<(), DescriptionError> {
         self.check_manifest(&Manifest::parse(raw)?)
     }
 
@@ -142,7 +181,7 @@ impl ManifestEntry {
             manifest.blobs().iter().partition(|b| elsewhere(b));
         Self {
             digest: manifest.digest(),
-            size: manifest.raw().len() as u64,
+            size: manifest.size(),
             media_type: manifest.media_type().clone(),
             artifact_type: manifest.artifact_type().cloned(),
             subject: manifest.subject(),

@@ -32,6 +32,9 @@ pub enum CatalogError {
     /// A digest stands twice among manifests and blobs.
     #[error("the catalog lists {0} twice")]
     Twice(Digest),
+    /// A referrer that is about nothing.
+    #[error("the catalog lists {0} as a referrer, but it has no subject")]
+    NoSubject(Digest),
     /// More entries than a [`BlobId`](super::BlobId) counts.
     #[error("the catalog lists more than {} manifests and blobs", u32::MAX - 1)]
     TooMany,

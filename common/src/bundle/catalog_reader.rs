@@ -6,7 +6,7 @@ use std::io::Read;
 use serde::Deserialize;
 use serde::de::{Deserializer, Error, IgnoredAny, MapAccess, Visitor};
 
-use super::catalog::{BlobEntry, Catalog, ManifestEntry, RepositoryEntry};
+use super::catalog::{BlobEntry, Catalog, LeftOut, ManifestEntry, RepositoryEntry};
 use super::catalog_error::CatalogError;
 use super::soundness::{check_features, check_version};
 
@@ -37,6 +37,7 @@ enum Field {
     Repositories,
     Manifests,
     Blobs,
+    LeftOut,
     #[serde(other)]
     Unknown,
 }
@@ -85,11 +86,13 @@ impl<'de> Visitor<'de> for CatalogVisitor<'_> {
         let mut repositories: Option<Vec<RepositoryEntry>> = None;
         let mut manifests: Option<Vec<ManifestEntry>> = None;
         let mut blobs: Option<Vec<BlobEntry>> = None;
+        let mut left_out: Option<LeftOut> = None;
         while let Some(field) = fields.next_key()? {
             let is_new = match field {
                 Field::Repositories => repositories.replace(fields.next_value()?).is_none(),
                 Field::Manifests => manifests.replace(fields.next_value()?).is_none(),
                 Field::Blobs => blobs.replace(fields.next_value()?).is_none(),
+                Field::LeftOut => left_out.replace(fields.next_value()?).is_none(),
                 Field::Unknown => fields.next_value::<IgnoredAny>().map(|_| true)?,
                 Field::FormatVersion | Field::RequiredFeatures => false,
             };
@@ -104,6 +107,7 @@ impl<'de> Visitor<'de> for CatalogVisitor<'_> {
             repositories: repositories.ok_or_else(|| missing("repositories"))?,
             manifests: manifests.ok_or_else(|| missing("manifests"))?,
             blobs: blobs.ok_or_else(|| missing("blobs"))?,
+            left_out: left_out.unwrap_or_default(),
         })
     }
 }

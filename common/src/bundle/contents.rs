@@ -13,7 +13,7 @@ use super::front::Measure;
 use super::hashed::Hashed;
 use super::input::{Input, InputError};
 use super::soundness::{check, check_catalog_size};
-use crate::{Digest, Repository, Tag};
+use crate::{Digest, Graph, Repository, Tag};
 
 fn digest_of(catalog: &Catalog, id: BlobId) -> Digest {
     match catalog.manifests.get(id.index()) {
@@ -28,6 +28,8 @@ fn digest_of(catalog: &Catalog, id: BlobId) -> Digest {
 pub struct Contents {
     catalog: Catalog,
     index: DigestIndex,
+    /// What each entry needs; a node is the position of an entry.
+    graph: Graph,
     file: Measure,
 }
 
@@ -92,7 +94,16 @@ impl Contents {
         let ids = BlobId::all(count.ok_or(CatalogError::TooMany)?);
         let index =
             DigestIndex::new(ids, |id| digest_of(&catalog, id)).map_err(CatalogError::Twice)?;
-        let contents = Self { catalog, index, file };
+        let find = |digest: &Digest| index.find(*digest, |id| digest_of(&catalog, id));
+        let node = |digest: &Digest| find(digest).map(|id| id.index() as u32);
+        let manifests = catalog.manifests.iter();
+        let needs = manifests.map(|manifest| manifest.manifests.iter().chain(&manifest.blobs));
+        let graph = Graph::new(
+            needs
+                .map(|digests| digests.filter_map(node).collect())
+                .chain(catalog.blobs.iter().map(|_| Vec::new())),
+        );
+        let contents = Self { catalog, index, graph, file };
         check(&contents)?;
         Ok(contents)
     }
@@ -100,6 +111,11 @@ impl Contents {
     /// Size and digest of `bundle.json`.
     pub(super) fn file(&self) -> Measure {
         self.file
+    }
+
+    /// What each entry needs; a node is the position of an entry.
+    pub(super) fn graph(&self) -> &Graph {
+        &self.graph
     }
 
     /// The catalog.
@@ -114,6 +130,16 @@ impl Contents {
             .repositories
             .iter()
             .flat_map(|repository| repository.tags.iter().map(|tag| (&repository.name, tag)))
+    }
+
+    /// What everything else is reached from, in the order of first use: each repository's tags, then
+    /// its referrers.
+    pub fn roots(&self) -> impl Iterator<Item = BlobId> {
+        let digests = self.catalog.repositories.iter().flat_map(|repository| {
+            let tagged = repository.tags.iter().map(|tag| tag.digest);
+            tagged.chain(repository.referrers.iter().copied())
+        });
+        digests.filter_map(|digest| self.id(digest))
     }
 
     /// Every image as (repository, tag, its manifest), sorted by the bytes of `REPOSITORY:TAG`, as
@@ -189,10 +215,8 @@ impl Contents {
 
     /// What a manifest refers to in the bundle: the manifests that it lists, then its config and
     /// layers, in its order. Nothing for the id of a blob.
-    pub fn references(&self, id: BlobId) -> impl Iterator<Item = BlobId> {
-        let manifest = self.manifest_by_id(id);
-        let digests = manifest.map(|manifest| manifest.manifests.iter().chain(&manifest.blobs));
-        digests.into_iter().flatten().filter_map(|digest| self.id(*digest))
+    pub fn references(&self, id: BlobId) -> impl Iterator<Item = BlobId> + Clone {
+        self.graph.needs(id.index() as u32).iter().map(|node| BlobId::at(*node))
     }
 
     /// The manifests that an image consists of, each once, children before their index and the
@@ -214,10 +238,8 @@ impl Contents {
         let mut wanted = vec![root];
         let mut seen = HashSet::new();
         while let Some(id) = wanted.pop() {
-            if let Some(manifest) = self.manifest_by_id(id)
-                && seen.insert(id)
-            {
-                wanted.extend(manifest.manifests.iter().filter_map(|child| self.id(*child)));
+            if self.manifest_by_id(id).is_some() && seen.insert(id) {
+                wanted.extend(self.references(id));
             }
         }
         let mut ids: Vec<BlobId> = seen.into_iter().collect();
@@ -229,7 +251,7 @@ impl Contents {
 
 #[cfg(test)]
 mod tests {
-    use super::super::catalog::FORMAT_VERSION;
+    use super::super::catalog::{FORMAT_VERSION, LeftOut};
     use super::*;
     use crate::limits::MAX_CATALOG;
 
@@ -240,6 +262,7 @@ mod tests {
             repositories: Vec::new(),
             manifests: Vec::new(),
             blobs: Vec::new(),
+            left_out: LeftOut::default(),
         }
     }
 

@@ -14,7 +14,7 @@ pub(super) struct Misplaced {
     pub(super) instead: BlobId,
 }
 
-/// What tags lead to, in the order in which they do: what a manifest lists before itself.
+/// What tags and referrers lead to, in the order in which they do: what a manifest lists before itself.
 #[derive(Debug)]
 pub(super) struct FirstUse<'a> {
     contents: &'a Contents,
@@ -23,36 +23,17 @@ pub(super) struct FirstUse<'a> {
 }
 
 impl<'a> FirstUse<'a> {
-    /// Follows all tags.
+    /// Follows all of them.
     pub(super) fn new(contents: &'a Contents) -> Self {
-        let used = vec![false; contents.ids().len()];
-        let mut first_use = Self { contents, manifests: Vec::new(), used };
-        for (_, tag) in contents.images() {
-            if let Some(id) = contents.id(tag.digest) {
-                first_use.visit(id);
-            }
-        }
-        let blobs = first_use.manifests.iter().flat_map(|manifest| contents.references(*manifest));
-        for blob in blobs {
-            first_use.used[blob.index()] = true;
-        }
-        first_use
+        let order = contents.graph().closure(contents.roots().map(|id| id.index() as u32));
+        let mut used = vec![false; contents.ids().len()];
+        order.iter().for_each(|node| used[*node as usize] = true);
+        let is_manifest = |id: &BlobId| contents.manifest_by_id(*id).is_some();
+        let manifests = order.into_iter().map(BlobId::at).filter(is_manifest).collect();
+        Self { contents, manifests, used }
     }
 
-    /// A sound catalog bounds the nesting, so this may recurse.
-    fn visit(&mut self, id: BlobId) {
-        let contents = self.contents;
-        if let Some(manifest) = contents.manifest_by_id(id)
-            && !self.used[id.index()]
-        {
-            self.used[id.index()] = true;
-            let children = manifest.manifests.iter().filter_map(|child| contents.id(*child));
-            children.for_each(|child| self.visit(child));
-            self.manifests.push(id);
-        }
-    }
-
-    /// The entries that no tag leads to, in the order of the archive.
+    /// The entries that nothing leads to, in the order of the archive.
     pub(super) fn unused(&self) -> impl Iterator<Item = BlobId> {
         self.contents.ids().filter(|id| !self.used[id.index()])
     }

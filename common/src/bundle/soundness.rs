@@ -3,15 +3,14 @@
 
 use std::collections::HashSet;
 
-use jiff::Timestamp;
-
-use super::catalog::{Catalog, FORMAT_VERSION, ManifestEntry, RepositoryEntry, TagEntry};
+use super::catalog::{Catalog, FORMAT_VERSION, LeftOut, ManifestEntry, RepositoryEntry, TagEntry};
 use super::catalog_error::CatalogError;
 use super::contents::Contents;
-use crate::Tag;
 use crate::limits::{
-    MAX_BUNDLE, MAX_CATALOG, MAX_FEATURE, MAX_FEATURES, MAX_MANIFEST, MAX_MEDIA_TYPE, MAX_NESTING,
+    MAX_BUNDLE, MAX_CATALOG, MAX_FEATURE, MAX_FEATURES, MAX_LEFT_OUT, MAX_MANIFEST, MAX_MEDIA_TYPE,
+    MAX_NESTING,
 };
+use crate::{PushTime, Tag};
 
 type Judgement = Result<(), CatalogError>;
 
@@ -49,7 +48,7 @@ fn within<N: Ord + ToString>(got: N, limit: N, what: impl FnOnce() -> String) ->
 
 /// All that can be judged of a catalog whose digests are found already.
 pub(super) fn check(contents: &Contents) -> Judgement {
-    let Catalog { format_version, required_features, repositories, manifests, blobs: _ } =
+    let Catalog { format_version, required_features, repositories, manifests, blobs: _, left_out } =
         contents.catalog();
     check_version(u64::from(*format_version))?;
     check_features(required_features)?;
@@ -57,7 +56,8 @@ pub(super) fn check(contents: &Contents) -> Judgement {
     within(size, MAX_BUNDLE, || format!("the catalog announces {size} bytes"))?;
     manifests.iter().try_for_each(check_texts)?;
     check_references(contents, manifests)?;
-    check_repositories(contents, repositories)
+    check_repositories(contents, repositories)?;
+    check_left_out(left_out)
 }
 
 fn check_texts(manifest: &ManifestEntry) -> Judgement {
@@ -95,7 +95,7 @@ fn check_references(contents: &Contents, manifests: &[ManifestEntry]) -> Judgeme
 }
 
 /// What the tags of a repository are ordered by.
-fn key(tag: &TagEntry) -> (Timestamp, &Tag) {
+fn key(tag: &TagEntry) -> (PushTime, &Tag) {
     (tag.pushed, &tag.name)
 }
 
@@ -117,6 +117,41 @@ fn check_repositories(contents: &Contents, repositories: &[RepositoryEntry]) -> 
             let place = "among the manifests";
             return Err(CatalogError::Dangling { from: name(tag), to: tag.digest, place });
         }
+        check_referrers(contents, repository)?;
+    }
+    Ok(())
+}
+
+/// Referrers stand by digest, each once, and each is about a manifest of the bundle.
+fn check_referrers(contents: &Contents, repository: &RepositoryEntry) -> Judgement {
+    let RepositoryEntry { name, referrers, .. } = repository;
+    if let Some(pair) = referrers.windows(2).find(|pair| pair[0] >= pair[1]) {
+        return Err(CatalogError::Order(format!("{} of repository {name}", pair[1])));
+    }
+    for referrer in referrers {
+        let dangling = |from: String, to| {
+            let place = "among the manifests";
+            CatalogError::Dangling { from, to, place }
+        };
+        let manifest = contents.manifest(*referrer);
+        let manifest = manifest.ok_or_else(|| dangling(name.to_string(), *referrer))?;
+        match manifest.subject {
+            None => return Err(CatalogError::NoSubject(*referrer)),
+            Some(subject) if contents.manifest(subject).is_none() => {
+                return Err(dangling(referrer.to_string(), subject));
+            }
+            Some(_) => {}
+        }
+    }
+    Ok(())
+}
+
+fn check_left_out(left_out: &LeftOut) -> Judgement {
+    let LeftOut { selection, images } = left_out;
+    let texts = images.iter().flat_map(|image| [&image.name, &image.reason]);
+    for text in texts.chain([selection]) {
+        let length = text.len();
+        within(length, MAX_LEFT_OUT, || format!("a text of `leftOut` has {length} bytes"))?;
     }
     Ok(())
 }

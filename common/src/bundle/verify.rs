@@ -110,7 +110,7 @@ fn check_manifest(
     listed: &ManifestEntry,
 ) -> Result<Option<BlobId>, String> {
     let raw = bundle.read(entry).map_err(|error| in_words(&error))?;
-    let manifest = Manifest::parse(raw).map_err(|error| error.to_string())?;
+    let manifest = Manifest::parse(&raw).map_err(|error| error.to_string())?;
     listed.check_manifest(&manifest).map_err(|error| error.to_string())?;
     Ok(manifest.config().and_then(|config| bundle.contents().id(config.digest)))
 }

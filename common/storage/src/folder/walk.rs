@@ -1,0 +1,214 @@
+//! Finds repositories, tags and revisions of a folder, at any depth.
+
+use std::ffi::OsStr;
+use std::fs::{self, DirEntry, File};
+use std::io::{self, Read};
+use std::path::{Path, PathBuf};
+
+use rayon::prelude::*;
+use rustix::fs::AtFlags;
+use tranship_common::{Digest, PushTime, Repository};
+
+use super::root::{Purpose, Root};
+use crate::inventory::{BrokenTag, InventoryBuilder, MAX_LINK, read_link};
+use crate::problem::Problem;
+use tranship_common::limits::MAX_REPOSITORY;
+
+/// Folders that network disks, file systems and desktops make beside those of their users.
+const NO_REPOSITORIES: [&str; 7] =
+    ["@eaDir", "#recycle", "#snapshot", ".snapshot", ".snapshots", ".Trash-0", "lost+found"];
+
+/// Walks the repositories below a root.
+pub(super) fn walk(repositories: &Root) -> InventoryBuilder {
+    let top = Place { path: repositories.path(), above: None };
+    Walk { root: repositories }.folder(&top)
+}
+
+/// Reads the link of a tag, given by its path below the root: what it holds, and when it was
+/// written.
+pub(super) fn tag_link(root: &Root, relative: &Path) -> Result<(Digest, PushTime), Problem> {
+    let file = root.file(relative, Purpose::Read)?;
+    let written = rustix::fs::fstat(&file).map_err(io::Error::from)?.st_mtime;
+    let mut text = Vec::with_capacity(80);
+    file.take(MAX_LINK).read_to_end(&mut text)?;
+    Ok((read_link(&text)?, PushTime::from_unix(written)))
+}
+
+struct Walk<'a> {
+    root: &'a Root,
+}
+
+/// A folder on the way down. Its path begins with the root's and is not canonical where links were
+/// followed.
+struct Place<'a> {
+    path: &'a Path,
+    above: Option<&'a Place<'a>>,
+}
+
+impl Place<'_> {
+    /// Whether a folder, given by its canonical path, is one of those passed on the way.
+    fn has_passed(&self, real: &Path) -> bool {
+        let mut place = Some(self);
+        while let Some(Place { path, above }) = place {
+            if fs::canonicalize(path).is_ok_and(|passed| passed.starts_with(real)) {
+                return true;
+            }
+            place = *above;
+        }
+        false
+    }
+}
+
+impl Walk<'_> {
+    /// The path below the root.
+    fn below<'p>(&self, path: &'p Path) -> &'p Path {
+        path.strip_prefix(self.root.path()).unwrap_or(path)
+    }
+
+    /// A folder that may be a repository, a parent of repositories, or both.
+    fn folder(&self, place: &Place<'_>) -> InventoryBuilder {
+        let below = self.below(place.path);
+        if below.as_os_str().len() > MAX_REPOSITORY {
+            return self.broken(place.path, Problem::TooDeep);
+        }
+        let entries = match entries(place.path) {
+            Ok(entries) => entries,
+            // Deleted while the walk came near.
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Default::default(),
+            Err(error) => return self.broken(place.path, error.into()),
+        };
+        let one = |entry: DirEntry| {
+            let (path, name) = (entry.path(), entry.file_name());
+            if NO_REPOSITORIES.iter().any(|known| *known == name) {
+                let mut passed_over = InventoryBuilder::default();
+                let path = path.display();
+                passed_over.passed_over(format!("{path} is no repository and is passed over"));
+                return passed_over;
+            }
+            match self.is_folder(&entry, place) {
+                Ok(false) => InventoryBuilder::default(),
+                Ok(true) if name == "_manifests" => self.repository(below, &path),
+                // Distribution's own folders; no name component begins so.
+                Ok(true) if name.as_encoded_bytes().starts_with(b"_") => Default::default(),
+                Ok(true) => self.folder(&Place { path: &path, above: Some(place) }),
+                Err(problem) => self.broken(&path, problem),
+            }
+        };
+        entries.into_par_iter().map(one).reduce(Default::default, InventoryBuilder::join)
+    }
+
+    fn broken(&self, path: &Path, problem: Problem) -> InventoryBuilder {
+        let mut builder = InventoryBuilder::default();
+        let below = self.below(path);
+        let name = if below.as_os_str().is_empty() { path } else { below };
+        builder.broken(BrokenTag {
+            name: name.display().to_string(),
+            tag: None,
+            digest: None,
+            location: path.display().to_string(),
+            problem,
+        });
+        builder
+    }
+
+    /// Whether to go into an entry. A symbolic link is followed as far as it may lead, but not
+    /// back to where the walk came from.
+    fn is_folder(&self, entry: &DirEntry, place: &Place<'_>) -> Result<bool, Problem> {
+        let kind = entry.file_type()?;
+        if !kind.is_symlink() {
+            return Ok(kind.is_dir());
+        }
+        let real = match self.root.links().follow(&entry.path()) {
+            Ok(real) => real,
+            Err(Problem::Missing) => return Ok(false),
+            Err(problem) => return Err(problem),
+        };
+        if place.has_passed(&real) {
+            return Err(Problem::LinkLoop);
+        }
+        Ok(fs::metadata(real)?.is_dir())
+    }
+
+    /// The tags and revisions of one repository, given its folder `_manifests`.
+    fn repository(&self, below: &Path, manifests: &Path) -> InventoryBuilder {
+        let mut builder = InventoryBuilder::default();
+        let name = below.display().to_string();
+        let repository = below.to_str().map(str::parse::<Repository>);
+        if let Some(Ok(repository)) = &repository {
+            let folder = manifests.join("revisions/sha256");
+            match revisions(&folder) {
+                Ok(found) => {
+                    found.into_iter().for_each(|digest| builder.revision(repository, digest));
+                }
+                Err(error) => builder = builder.join(self.broken(&folder, error.into())),
+            }
+        }
+        let folder = manifests.join("tags");
+        let tags = match entries(&folder) {
+            Ok(tags) => tags,
+            // A repository that never had a tag has no such folder.
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Vec::new(),
+            Err(error) => return builder.join(self.broken(&folder, error.into())),
+        };
+        let place = Place { path: &folder, above: None };
+        for entry in tags {
+            let path = entry.path();
+            if NO_REPOSITORIES.iter().any(|known| *known == entry.file_name()) {
+                continue;
+            }
+            match self.is_folder(&entry, &place) {
+                Ok(true) => {}
+                Ok(false) => continue,
+                Err(problem) => {
+                    builder = builder.join(self.broken(&path, problem));
+                    continue;
+                }
+            }
+            let link = path.join(crate::paths::TAG_LINK);
+            let location = || link.display().to_string();
+            let read = match (tag_link(self.root, self.below(&link)), &repository) {
+                (_, None) => Err(Problem::NotUtf8),
+                (Err(Problem::Missing), _) => Err(Problem::NoCurrent),
+                (read, _) => read,
+            };
+            match entry.file_name().to_str() {
+                Some(tag) => builder.tag(&name, tag, read, location),
+                None => builder.broken(BrokenTag {
+                    name: format!("{name}:{}", entry.file_name().display()),
+                    tag: None,
+                    digest: None,
+                    location: path.display().to_string(),
+                    problem: Problem::NotUtf8,
+                }),
+            }
+        }
+        builder
+    }
+}
+
+/// The manifests that a repository serves. A deleted one leaves its folder behind, without the
+/// link in it.
+fn revisions(folder: &Path) -> io::Result<Vec<Digest>> {
+    let names = match entries(folder) {
+        Ok(names) => names,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
+        Err(error) => return Err(error),
+    };
+    let folder = File::open(folder)?;
+    let mut found = Vec::with_capacity(names.len());
+    for entry in names {
+        let name = entry.file_name();
+        let Some(digest) = name.to_str().and_then(|hex| Digest::from_hex(hex).ok()) else {
+            continue;
+        };
+        let link: PathBuf = [name.as_os_str(), OsStr::new("link")].into_iter().collect();
+        if rustix::fs::statat(&folder, link, AtFlags::empty()).is_ok() {
+            found.push(digest);
+        }
+    }
+    Ok(found)
+}
+
+fn entries(folder: &Path) -> io::Result<Vec<DirEntry>> {
+    fs::read_dir(folder)?.collect()
+}

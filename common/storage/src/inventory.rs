@@ -1,0 +1,178 @@
+//! What a storage holds by name: repositories, tags, revisions.
+
+use std::collections::BTreeMap;
+
+use tranship_common::{Digest, PushTime, Repository, Tag};
+
+use crate::problem::Problem;
+
+/// A tag whose link is sound.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct FoundTag {
+    /// The tag.
+    pub name: Tag,
+    /// Digest of the manifest that it points to.
+    pub digest: Digest,
+    /// When it was last pushed: the modification time of its link.
+    pub pushed: PushTime,
+}
+
+/// What a repository has.
+#[derive(Debug, Clone, Default)]
+pub struct Holding {
+    /// Its tags, by name.
+    pub tags: Vec<FoundTag>,
+    /// The manifests that it serves, tagged or not, by digest.
+    pub revisions: Vec<Digest>,
+}
+
+/// Something in the place of a tag, or of a repository with tags, that cannot be used.
+#[derive(Debug)]
+pub struct BrokenTag {
+    /// `REPOSITORY:TAG`, or the path below `repositories` where it has no such name.
+    pub name: String,
+    /// The tag, where both names are legal: it can be read again.
+    pub tag: Option<(Repository, Tag)>,
+    /// What the tag points to, where that is known.
+    pub digest: Option<Digest>,
+    /// The file, folder or object to look at, for messages only.
+    pub location: String,
+    /// What is wrong with it.
+    pub problem: Problem,
+}
+
+/// What a storage holds by name.
+#[derive(Debug, Default)]
+pub struct Inventory {
+    /// Repositories by name, those without tags too.
+    pub repositories: BTreeMap<Repository, Holding>,
+    /// What cannot be used.
+    pub broken: Vec<BrokenTag>,
+    /// What was passed over and is no loss, in sentences (folders that network disks make).
+    pub passed_over: Vec<String>,
+    /// Whether the registry says that it keeps its tags in a database.
+    pub database_mark: bool,
+}
+
+/// What a tag's link holds.
+///
+/// # Errors
+/// [`Problem::Link`] when that is no digest.
+pub(crate) fn read_link(text: &[u8]) -> Result<Digest, Problem> {
+    String::from_utf8_lossy(text).parse().map_err(Problem::Link)
+}
+
+/// No link is longer; a larger file in its place is garbage (bytes).
+pub(crate) const MAX_LINK: u64 = 1024;
+
+/// Collects an inventory from what is come upon, in any order.
+#[derive(Debug, Default)]
+pub(crate) struct InventoryBuilder {
+    inventory: Inventory,
+}
+
+impl InventoryBuilder {
+    /// A repository's manifest. `location` is called where the name is not legal.
+    pub(crate) fn revision(&mut self, repository: &Repository, digest: Digest) {
+        self.holding(repository).revisions.push(digest);
+    }
+
+    /// A tag with what its link holds, or the problem that this has. Names are as they stand in
+    /// the storage.
+    pub(crate) fn tag(
+        &mut self,
+        repository: &str,
+        tag: &str,
+        link: Result<(Digest, PushTime), Problem>,
+        location: impl FnOnce() -> String,
+    ) {
+        let names = || Ok::<_, Problem>((repository.parse()?, tag.parse()?));
+        let name = || format!("{repository}:{tag}");
+        match (names(), link) {
+            (Ok((repository, name)), Ok((digest, pushed))) => {
+                self.holding(&repository).tags.push(FoundTag { name, digest, pushed });
+            }
+            (Ok(tag), Err(problem)) => self.broken(BrokenTag {
+                name: name(),
+                tag: Some(tag),
+                digest: None,
+                location: location(),
+                problem,
+            }),
+            (Err(problem), link) => self.broken(BrokenTag {
+                name: name(),
+                tag: None,
+                digest: link.ok().map(|(digest, _)| digest),
+                location: location(),
+                problem,
+            }),
+        }
+    }
+
+    /// Something that cannot be used.
+    pub(crate) fn broken(&mut self, broken: BrokenTag) {
+        self.inventory.broken.push(broken);
+    }
+
+    /// Something that is no loss.
+    pub(crate) fn passed_over(&mut self, sentence: String) {
+        self.inventory.passed_over.push(sentence);
+    }
+
+    /// The registry says that it keeps its tags in a database.
+    pub(crate) fn database_mark(&mut self) {
+        self.inventory.database_mark = true;
+    }
+
+    fn holding(&mut self, repository: &Repository) -> &mut Holding {
+        if !self.inventory.repositories.contains_key(repository) {
+            self.inventory.repositories.insert(repository.clone(), Holding::default());
+        }
+        self.inventory.repositories.entry(repository.clone()).or_default()
+    }
+
+    /// Takes in what another has collected.
+    pub(crate) fn join(mut self, other: Self) -> Self {
+        let Inventory { repositories, broken, passed_over, database_mark } = other.inventory;
+        for (name, Holding { tags, revisions }) in repositories {
+            let holding = self.holding(&name);
+            holding.tags.extend(tags);
+            holding.revisions.extend(revisions);
+        }
+        self.inventory.broken.extend(broken);
+        self.inventory.passed_over.extend(passed_over);
+        self.inventory.database_mark |= database_mark;
+        self
+    }
+
+    /// All of it, in order. `revision_location` tells where the link would be that says that a
+    /// repository has a manifest: tags that lead to a manifest that theirs no longer has are
+    /// broken.
+    pub(crate) fn finish(
+        self,
+        revision_location: impl Fn(&Repository, Digest) -> String,
+    ) -> Inventory {
+        let mut inventory = self.inventory;
+        for (repository, Holding { tags, revisions }) in &mut inventory.repositories {
+            revisions.sort_unstable();
+            revisions.dedup();
+            tags.sort_unstable_by(|a, b| a.name.cmp(&b.name));
+            tags.retain(|tag| {
+                let is_there = revisions.binary_search(&tag.digest).is_ok();
+                if !is_there {
+                    inventory.broken.push(BrokenTag {
+                        name: format!("{repository}:{}", tag.name),
+                        tag: Some((repository.clone(), tag.name.clone())),
+                        digest: Some(tag.digest),
+                        location: revision_location(repository, tag.digest),
+                        problem: Problem::Deleted,
+                    });
+                }
+                is_there
+            });
+        }
+        inventory.broken.sort_by(|a, b| a.name.cmp(&b.name));
+        inventory.passed_over.sort();
+        inventory
+    }
+}
