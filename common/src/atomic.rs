@@ -1,7 +1,7 @@
 //! Files that appear whole or not at all.
 
 use std::fs::{self, File, OpenOptions, TryLockError};
-use std::io;
+use std::io::{self, Seek};
 use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
@@ -25,21 +25,12 @@ impl StagedFile {
     /// As for opening a file; `WouldBlock` when another process is writing the same target;
     /// `InvalidInput` when the target or the staged file is there and no file, as a device or a pipe.
     pub fn create(target: &Path) -> io::Result<Self> {
-        let target = match fs::canonicalize(target) {
-            Ok(there) if there.is_file() => there,
-            Ok(there) => {
-                let text = format!(
-                    "{} is there and is not a file; to write to a pipe or a device, write to \
-                     standard output (`-`) and redirect that",
-                    there.display()
-                );
-                return Err(io::Error::new(io::ErrorKind::InvalidInput, text));
-            }
-            Err(_) => behind_link(target),
-        };
+        let target = Self::target_of(target)?;
         let staged = beside(&target, ".partial")?;
         let file = open_staged(&staged)?;
         let locked = match file.try_lock() {
+            // Network disks without locks: better to write than to refuse.
+            Err(TryLockError::Error(error)) if has_no_locks(&error) => true,
             // Who held the lock until now may have given the file its own name.
             Ok(()) => is_named(&file, &staged)?,
             Err(TryLockError::WouldBlock) => false,
@@ -51,6 +42,46 @@ impl StagedFile {
         }
         file.set_len(0)?;
         Ok(Self { file, staged, target, committed: false })
+    }
+
+    /// The path that gets its name in the end: where links lead, if the target is one, in a folder
+    /// that is named without links.
+    ///
+    /// # Errors
+    /// `InvalidInput` when there is something that is no file; as for looking at the folder.
+    pub fn target_of(target: &Path) -> io::Result<PathBuf> {
+        match fs::canonicalize(target) {
+            Ok(there) if there.is_file() => Ok(there),
+            Ok(there) => {
+                let text = format!(
+                    "{} is there and is not a file; to write to a pipe or a device, write to \
+                     standard output (`-`) and redirect that",
+                    there.display()
+                );
+                Err(io::Error::new(io::ErrorKind::InvalidInput, text))
+            }
+            Err(_) => {
+                let target = behind_link(target);
+                let name = target.file_name().ok_or_else(names_no_file)?;
+                let folder = target.parent().filter(|folder| !folder.as_os_str().is_empty());
+                Ok(fs::canonicalize(folder.unwrap_or(Path::new(".")))?.join(name))
+            }
+        }
+    }
+
+    /// The path under which the file is written.
+    #[must_use]
+    pub fn staged_path(&self) -> &Path {
+        &self.staged
+    }
+
+    /// Begins anew: whatever was written is gone.
+    ///
+    /// # Errors
+    /// As for writing.
+    pub fn restart(&self) -> io::Result<()> {
+        self.file.set_len(0)?;
+        (&self.file).rewind()
     }
 
     /// Gives what has the target's name another one, `NAME.previous`, and returns that, or `None`
@@ -72,22 +103,31 @@ impl StagedFile {
         &self.file
     }
 
-    /// Makes the bytes durable, then gives the file its name, replacing what had it.
+    /// Makes the bytes durable, then gives the file its name, replacing what had it. Returns why
+    /// the folder could not be synced, which some network disks refuse: the name is given all the
+    /// same.
     ///
     /// # Errors
     /// As for syncing and renaming; the target is then as it was.
-    pub fn commit(mut self) -> io::Result<()> {
+    pub fn commit(mut self) -> io::Result<Option<io::Error>> {
         self.file.sync_all()?;
+        // Somebody may have put another file in its place.
+        if !is_named(&self.file, &self.staged)? {
+            let text = format!("{} was replaced while it was written", self.staged.display());
+            return Err(io::Error::other(text));
+        }
         fs::rename(&self.staged, &self.target)?;
         self.committed = true;
         let folder = self.target.parent().filter(|folder| !folder.as_os_str().is_empty());
-        File::open(folder.unwrap_or(Path::new(".")))?.sync_all()
+        let folder = File::open(folder.unwrap_or(Path::new(".")));
+        Ok(folder.and_then(|folder| folder.sync_all()).err())
     }
 }
 
 impl Drop for StagedFile {
     fn drop(&mut self) {
-        if !self.committed {
+        // What another has put in its place is the other's.
+        if !self.committed && is_named(&self.file, &self.staged).unwrap_or(true) {
             // Nothing depends on it: the next run would overwrite the file.
             let _ = fs::remove_file(&self.staged);
         }
@@ -96,17 +136,32 @@ impl Drop for StagedFile {
 
 /// A path in the same folder whose name has this ending.
 fn beside(target: &Path, ending: &str) -> io::Result<PathBuf> {
-    let mut name = target
-        .file_name()
-        .ok_or_else(|| io::Error::new(io::ErrorKind::InvalidInput, "the path names no file"))?
-        .to_owned();
+    let mut name = target.file_name().ok_or_else(names_no_file)?.to_owned();
     name.push(ending);
     Ok(target.with_file_name(name))
 }
 
+fn names_no_file() -> io::Error {
+    io::Error::new(io::ErrorKind::InvalidInput, "the path names no file")
+}
+
+/// Whether a file system says that it has no locks.
+fn has_no_locks(error: &io::Error) -> bool {
+    let codes = [libc::ENOLCK, libc::EOPNOTSUPP, libc::ENOSYS];
+    error.raw_os_error().is_some_and(|code| codes.contains(&code))
+}
+
 /// Where a link leads whose end is not there yet; any other path as it is.
 fn behind_link(path: &Path) -> PathBuf {
-    fs::read_link(path).map_or_else(|_| path.to_owned(), |end| path.with_file_name("").join(end))
+    let mut path = path.to_owned();
+    // As many as the kernel follows.
+    for _ in 0..40 {
+        match fs::read_link(&path) {
+            Ok(end) => path = path.with_file_name("").join(end),
+            Err(_) => break,
+        }
+    }
+    path
 }
 
 /// Opens a file for writing, made if it is not there, and never what a link leads to. Waits for

@@ -1,7 +1,7 @@
 //! The bundle: one tar archive that is also an OCI image layout. `spec/bundle.md` is normative.
 //!
 //! [`Contents`] is a catalog that was found sound, [`Layout`] the place of every byte that follows
-//! from it, [`BlobId`] the short identity of an entry in both. [`Writer`] writes a bundle front to back; [`Stream`] reads one from a pipe and
+//! from it, [`BlobId`] the short identity of an entry in both. [`Writer`] writes a bundle front to back, [`Placement`] in any order; [`Stream`] reads one from a pipe and
 //! [`BundleFile`] at random; [`verify`](fn@verify) finds all that is wrong in one.
 
 mod blob_id;
@@ -18,6 +18,7 @@ mod hashed;
 mod image_index;
 mod input;
 mod layout;
+mod placement;
 mod read_error;
 mod soundness;
 mod stream;
@@ -36,6 +37,7 @@ pub use contents::Contents;
 pub use file::BundleFile;
 pub use finding::{Finding, FindingKind};
 pub use layout::{Entry, Layout};
+pub use placement::Placement;
 pub use read_error::{OpenError, ReadError};
 pub use stream::Stream;
 pub use verify::{EntryCheck, verify};

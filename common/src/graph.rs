@@ -87,6 +87,12 @@ impl Graph {
         self.needs.of(node)
     }
 
+    /// Who needs a node, in the order in which they were told.
+    #[must_use]
+    pub fn users(&self, node: u32) -> &[u32] {
+        self.users.of(node)
+    }
+
     /// All that these nodes need, however indirectly, and they themselves; each once, in the order
     /// in which it is come upon, a node after all that it needs.
     #[must_use]

@@ -74,11 +74,13 @@ impl Reference {
     fn descriptor(self, field: &'static str) -> Result<Descriptor, ManifestError> {
         let digest = self.digest.unwrap_or_default();
         let digest = digest.parse().map_err(|source| ManifestError::Reference { field, source })?;
-        let media_type = MediaType::from(self.media_type.unwrap_or_default());
+        let media_type = self.media_type.map(MediaType::from);
         let has_urls = self.urls.is_some_and(|urls| !urls.is_empty());
-        let foreign = field == "layers" && has_urls && media_type.may_be_elsewhere();
+        let foreign = field == "layers"
+            && has_urls
+            && media_type.is_some_and(|media_type| media_type.may_be_elsewhere());
         let size = self.size.and_then(|size| u64::try_from(size).ok());
-        Ok(Descriptor { media_type, digest, size, foreign })
+        Ok(Descriptor { digest, size, foreign })
     }
 }
 
@@ -121,14 +123,18 @@ impl Manifest {
         if !readable {
             return Err(ManifestError::Unknown(media_type));
         }
-        let listed = descriptors("manifests", fields.manifests).collect::<Result<Vec<_>, _>>()?;
-        let is_blob = |listed: &Descriptor| listed.media_type.is_never_a_manifest();
-        let (listed_blobs, children) = listed.into_iter().partition(is_blob);
+        let is_blob = |listed: &Reference| {
+            let media_type = listed.media_type.as_deref().map(MediaType::from);
+            media_type.is_some_and(|media_type| media_type.is_never_a_manifest())
+        };
+        let listed = fields.manifests.into_iter().flatten();
+        let (listed_blobs, children): (Vec<_>, Vec<_>) = listed.partition(is_blob);
+        let children = descriptors("manifests", Some(children)).collect::<Result<_, _>>()?;
         let has_config = fields.config.is_some();
         let blobs = descriptors("config", fields.config.map(|config| vec![config]))
             .chain(descriptors("layers", fields.layers))
             .chain(descriptors("blobs", fields.blobs))
-            .chain(Vec::into_iter(listed_blobs).map(Ok))
+            .chain(descriptors("manifests", Some(listed_blobs)))
             .collect::<Result<_, _>>()?;
         let subject = fields.subject.as_ref().and_then(|subject| subject.get("digest"));
         let subject = subject.and_then(Value::as_str).and_then(|digest| digest.parse().ok());

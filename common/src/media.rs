@@ -1,5 +1,6 @@
 //! Media types and descriptors (OCI image specification, descriptor.md).
 
+use std::borrow::Cow;
 use std::fmt;
 
 use serde::{Deserialize, Serialize};
@@ -22,8 +23,8 @@ pub mod kinds {
 
 /// A media type, kept as it was written.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-#[serde(transparent)]
-pub struct MediaType(String);
+#[serde(from = "Cow<'_, str>")]
+pub struct MediaType(Cow<'static, str>);
 
 impl MediaType {
     /// The media type as text.
@@ -57,15 +58,28 @@ const NEVER_MANIFESTS: [&str; 5] = [
     "application/vnd.buildkit.",
 ];
 
+/// The types that nearly all manifests have; they take no memory of their own.
+const COMMON: [&str; 4] =
+    [kinds::DOCKER_MANIFEST, kinds::DOCKER_LIST, kinds::OCI_MANIFEST, kinds::OCI_INDEX];
+
 impl From<&str> for MediaType {
     fn from(text: &str) -> Self {
-        Self(text.to_owned())
+        match COMMON.iter().find(|common| **common == text) {
+            Some(common) => Self(Cow::Borrowed(common)),
+            None => Self(Cow::Owned(text.to_owned())),
+        }
+    }
+}
+
+impl From<Cow<'_, str>> for MediaType {
+    fn from(text: Cow<'_, str>) -> Self {
+        Self::from(&*text)
     }
 }
 
 impl From<String> for MediaType {
     fn from(text: String) -> Self {
-        Self(text)
+        Self::from(text.as_str())
     }
 }
 
@@ -82,10 +96,8 @@ impl fmt::Debug for MediaType {
 }
 
 /// What a manifest says of a blob or of another manifest.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Descriptor {
-    /// Media type; empty where the manifest gives none.
-    pub media_type: MediaType,
     /// Digest of the bytes.
     pub digest: Digest,
     /// Size in bytes as the manifest declares it, where it declares one that can be; registries do

@@ -8,10 +8,10 @@ use std::io;
 use proptest::collection::{btree_map, vec};
 use proptest::prelude::*;
 use tranship_common::bundle::{
-    BlobEntry, Catalog, Contents, FORMAT_VERSION, Layout, ManifestEntry, RepositoryEntry, Stream,
-    TagEntry, Writer,
+    BlobEntry, Catalog, Contents, FORMAT_VERSION, Layout, LeftOut, ManifestEntry, RepositoryEntry,
+    Stream, TagEntry, Writer,
 };
-use tranship_common::{Digest, Manifest};
+use tranship_common::{Digest, Manifest, PushTime};
 
 /// Tags (by name, with a time and the number of an image) by repository, and the layers of each
 /// image.
@@ -29,7 +29,7 @@ fn images() -> impl Strategy<Value = Images> {
 }
 
 /// The bytes of an image's manifest.
-fn manifest(layers: &[Vec<u8>]) -> Manifest {
+fn manifest(layers: &[Vec<u8>]) -> Vec<u8> {
     let layers: Vec<_> = layers
         .iter()
         .map(|layer| {
@@ -46,11 +46,12 @@ fn manifest(layers: &[Vec<u8>]) -> Manifest {
 
 /// A catalog, and the bytes of its entries.
 fn catalog((repositories, images): &Images) -> (Catalog, BTreeMap<Digest, Vec<u8>>) {
-    let manifests: Vec<Manifest> = images.iter().map(|layers| manifest(layers)).collect();
+    let raw: Vec<Vec<u8>> = images.iter().map(|layers| manifest(layers)).collect();
+    let manifests: Vec<Manifest> = raw.iter().map(|raw| Manifest::parse(raw).unwrap()).collect();
     let mut bytes: BTreeMap<Digest, Vec<u8>> = BTreeMap::new();
     let mut listed = Vec::new();
-    for manifest in &manifests {
-        if bytes.insert(manifest.digest(), manifest.raw().to_vec()).is_none() {
+    for (manifest, raw) in manifests.iter().zip(&raw) {
+        if bytes.insert(manifest.digest(), raw.clone()).is_none() {
             listed.push(ManifestEntry::describe(manifest, |_| false));
         }
     }
@@ -81,6 +82,7 @@ fn catalog((repositories, images): &Images) -> (Catalog, BTreeMap<Digest, Vec<u8
         repositories,
         manifests: listed,
         blobs,
+        left_out: LeftOut::default(),
     };
     (catalog, bytes)
 }

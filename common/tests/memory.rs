@@ -7,11 +7,11 @@
 use std::alloc::{GlobalAlloc, Layout as Memory, System};
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use tranship_common::Digest;
 use tranship_common::bundle::{
-    BlobEntry, Catalog, Contents, FORMAT_VERSION, Layout, ManifestEntry, RepositoryEntry, Stream,
-    TagEntry, Writer,
+    BlobEntry, Catalog, Contents, FORMAT_VERSION, Layout, LeftOut, ManifestEntry, RepositoryEntry,
+    Stream, TagEntry, Writer,
 };
+use tranship_common::{Digest, PushTime};
 
 /// Bytes that are allocated now, and the most that ever were.
 struct Counting {
@@ -55,7 +55,8 @@ fn front(images: usize) -> Vec<u8> {
     let tag = |image| TagEntry {
         name: format!("build-{image:06}").parse().unwrap(),
         digest: digest("manifest", image),
-        pushed: jiff::Timestamp::UNIX_EPOCH,
+        pushed: PushTime::from_unix(0),
+        selected_from: None,
     };
     let contents = Contents::new(Catalog {
         format_version: FORMAT_VERSION,
@@ -63,12 +64,14 @@ fn front(images: usize) -> Vec<u8> {
         repositories: vec![RepositoryEntry {
             name: "team/app".parse().unwrap(),
             tags: (0..images).map(tag).collect(),
+            referrers: Vec::new(),
         }],
         manifests: (0..images).map(manifest).collect(),
         blobs: (0..images)
             .flat_map(blobs_of)
             .map(|digest| BlobEntry { digest, size: 100_000 })
             .collect(),
+        left_out: LeftOut::default(),
     });
     let contents = contents.unwrap();
     let mut bytes = Vec::new();

@@ -51,7 +51,7 @@ fn stream_error(bytes: &[u8]) -> Option<String> {
             Err(error) => return Some(error.to_string()),
             Ok(Some((digest, raw))) => {
                 let listed = stream.contents().manifest(digest);
-                if let Some(Err(error)) = listed.map(|listed| listed.check(raw)) {
+                if let Some(Err(error)) = listed.map(|listed| listed.check(&raw)) {
                     return Some(error.to_string());
                 }
             }

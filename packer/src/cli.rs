@@ -4,6 +4,7 @@ use std::num::NonZero;
 use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand};
+use tranship_storage::{Pattern, Platform};
 use tranship_terminal::{Generate, Verbosity};
 
 /// Pack the tagged images of a Docker Distribution registry's storage into one bundle.
@@ -13,7 +14,7 @@ use tranship_terminal::{Generate, Verbosity};
 #[command(
     name = "packer",
     version,
-    after_help = "Exit codes: 0 all done, 1 failed, 2 wrong usage, 3 done in part (broken images were left out)."
+    after_help = "Exit codes: 0 all done, 1 failed, 2 wrong usage, 3 done in part (what is missing is named)."
 )]
 pub(crate) struct Cli {
     #[command(flatten)]
@@ -26,6 +27,7 @@ pub(crate) struct Cli {
 pub(crate) enum Command {
     Pack(Pack),
     List(List),
+    Verify(Verify),
     #[command(hide = true)]
     Generate(Generate),
 }
@@ -38,10 +40,13 @@ pub(crate) enum Command {
 #[command(after_help = "Examples:
   packer pack --storage /var/lib/registry --output /mnt/disk/images.tar
   packer pack --storage /var/lib/registry --output /mnt/disk/images.tar --dry-run
+  packer pack --storage docker.tar.gz --output images.tar --include 'team/**' --newest 3
   packer pack --storage /var/lib/registry --output - | ssh host loader load - --to https://harbor")]
 pub(crate) struct Pack {
     #[command(flatten)]
-    pub(crate) storage: StorageOption,
+    pub(crate) storage: StorageOptions,
+    #[command(flatten)]
+    pub(crate) selection: SelectionOptions,
     /// The bundle to write, or `-` for standard output
     #[arg(short, long, value_name = "BUNDLE")]
     pub(crate) output: PathBuf,
@@ -51,7 +56,7 @@ pub(crate) struct Pack {
     /// Only tell what would be packed and how large the bundle would be
     #[arg(long)]
     pub(crate) dry_run: bool,
-    /// Threads that read and hash [default: one per processor]
+    /// Threads that read and hash, at most 256 [default: one per processor]
     #[arg(short, long, value_name = "N")]
     pub(crate) jobs: Option<NonZero<usize>>,
     /// Print the summary as JSON
@@ -68,19 +73,98 @@ pub(crate) struct Pack {
 /// The list is of the images that `pack` can pack. Broken ones are named on standard error with the
 /// reason, and the exit code is then 3.
 #[derive(Debug, Args)]
-#[command(after_help = "Example:
-  packer list --storage /var/lib/registry > images.list")]
+#[command(after_help = "Examples:
+  packer list --storage /var/lib/registry > images.list
+  packer list --storage docker.tar --exclude '**:*-dev'")]
 pub(crate) struct List {
     #[command(flatten)]
-    pub(crate) storage: StorageOption,
+    pub(crate) storage: StorageOptions,
+    #[command(flatten)]
+    pub(crate) selection: SelectionOptions,
     /// Print JSON, with digest, media type and size of each manifest
     #[arg(long)]
     pub(crate) json: bool,
 }
 
+/// Read and hash everything that would be packed, without writing anything
+///
+/// What is damaged is named with the images that it breaks, and the exit code is then 3.
 #[derive(Debug, Args)]
-pub(crate) struct StorageOption {
-    /// Folder of the registry: /var/lib/registry, or its docker, or its docker/registry/v2
-    #[arg(short, long = "storage", value_name = "DIR")]
-    pub(crate) folder: PathBuf,
+#[command(after_help = "Example:
+  packer verify --storage /var/lib/registry")]
+pub(crate) struct Verify {
+    #[command(flatten)]
+    pub(crate) storage: StorageOptions,
+    #[command(flatten)]
+    pub(crate) selection: SelectionOptions,
+    /// Threads that read and hash, at most 256 [default: one per processor]
+    #[arg(short, long, value_name = "N")]
+    pub(crate) jobs: Option<NonZero<usize>>,
+}
+
+/// Where the registry's images are.
+#[derive(Debug, Args)]
+pub(crate) struct StorageOptions {
+    /// The registry's folder: /var/lib/registry, or its docker, or its docker/registry/v2
+    #[arg(short, long, value_name = "SOURCE")]
+    pub(crate) storage: PathBuf,
+    /// Follow symbolic links out of the storage
+    #[arg(long)]
+    pub(crate) follow_links: bool,
+}
+
+/// Which images.
+#[derive(Debug, Args)]
+#[command(next_help_heading = "Selection")]
+pub(crate) struct SelectionOptions {
+    /// Take the images that this pattern fits, REPOSITORY:TAG or REPOSITORY; `*` stays within one
+    /// part of the name, `**` crosses slashes (repeatable)
+    #[arg(long, value_name = "PATTERN")]
+    pub(crate) include: Vec<Pattern>,
+    /// Leave the images out that this pattern fits, even if --include fits them (repeatable)
+    #[arg(long, value_name = "PATTERN")]
+    pub(crate) exclude: Vec<Pattern>,
+    /// Take the images that a file lists, one REPOSITORY:TAG or REPOSITORY:TAG@DIGEST a line
+    #[arg(long, value_name = "FILE")]
+    pub(crate) images_file: Option<PathBuf>,
+    /// Take what was pushed since this time, 2024-05-06T07:08:09Z, or in the last days, 30d
+    #[arg(long, value_name = "TIME")]
+    pub(crate) since: Option<Since>,
+    /// Take of each repository the N images that were pushed last
+    #[arg(long, value_name = "N")]
+    pub(crate) newest: Option<NonZero<usize>>,
+    /// Take of each image what runs on this platform, as linux/amd64 (repeatable)
+    #[arg(long = "platform", value_name = "PLATFORM")]
+    pub(crate) platforms: Vec<Platform>,
+    /// Leave untagged signatures, SBOMs and the like of the images out
+    #[arg(long)]
+    pub(crate) no_referrers: bool,
+}
+
+/// A time, or how long ago it was.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Since {
+    /// A moment.
+    Time(tranship_common::PushTime),
+    /// Seconds before now.
+    Ago(i64),
+}
+
+impl std::str::FromStr for Since {
+    type Err = &'static str;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        if let Ok(time) = text.parse::<jiff::Timestamp>() {
+            return Ok(Self::Time(time.into()));
+        }
+        let form = "a time is 2024-05-06T07:08:09Z or how long ago, as 30d, 12h or 90m";
+        let unit = match text.chars().last() {
+            Some('d') => 86_400,
+            Some('h') => 3_600,
+            Some('m') => 60,
+            _ => return Err(form),
+        };
+        let count: u32 = text[..text.len() - 1].parse().map_err(|_| form)?;
+        Ok(Self::Ago(i64::from(count) * unit))
+    }
 }

@@ -2,14 +2,53 @@
 
 pub(crate) mod list;
 pub(crate) mod pack;
+pub(crate) mod verify;
 
-use tranship_terminal::Terminal;
+use tranship_storage::{Finding, Surveyed};
+use tranship_terminal::{Terminal, quantity};
 
-use crate::finding::Finding;
+/// Of many images of one kind so many are named.
+const NAMED: usize = 20;
 
-/// Says what is broken, each with the images that it breaks.
-fn show(findings: &[Finding], terminal: Terminal) {
+/// Says what is broken, each with the images that it breaks, and what else a person should know.
+fn show(surveyed: &Surveyed, terminal: Terminal) {
+    show_findings(&surveyed.findings, terminal);
+    surveyed.notices.iter().for_each(|notice| terminal.message(notice));
+    let other = &surveyed.other_platforms;
+    if !other.is_empty() {
+        let count = quantity(other.len() as u64, "image");
+        let more = if other.len() > NAMED { ", …" } else { "" };
+        let named: Vec<&str> = other.iter().take(NAMED).map(String::as_str).collect();
+        let named = named.join(", ");
+        terminal.message(&format!("left out, for other platforms: {count}: {named}{more}"));
+    }
+    let foreign = surveyed.foreign_images();
+    if !foreign.is_empty() {
+        let count = quantity(foreign.len() as u64, "image");
+        let more = if foreign.len() > NAMED { ", …" } else { "" };
+        let named: Vec<&str> = foreign.iter().take(NAMED).map(String::as_str).collect();
+        let named = named.join(", ");
+        terminal.message(&format!(
+            "layers that are fetched from elsewhere and are not in the storage: {count}: {named}{more}"
+        ));
+    }
+    if let Some(why) = &surveyed.database {
+        terminal.problem(&format!(
+            "this registry seems to keep its tags in a database: {why}; tags may be missing here: \
+             give the images with --images-file, as lines of REPOSITORY:TAG@DIGEST"
+        ));
+    }
+}
+
+fn show_findings(findings: &[Finding], terminal: Terminal) {
     for finding in findings {
         terminal.broken(&format!("broken: {finding}"), &finding.images);
     }
+}
+
+/// Whether something is missing from what was asked for.
+fn is_partial(surveyed: &Surveyed) -> bool {
+    !surveyed.findings.is_empty()
+        || surveyed.database.is_some()
+        || surveyed.plan.contents.image_count() == 0
 }

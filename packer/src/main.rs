@@ -1,14 +1,12 @@
 //! `packer`: packs the tagged images of a Docker Distribution registry's storage into one bundle.
 
+mod choice;
 mod cli;
 mod commands;
-mod finding;
+mod output;
 mod pack;
-mod plan;
 mod report;
-mod scan;
-mod storage;
-mod write_behind;
+mod stop;
 
 use std::process::ExitCode;
 
@@ -23,6 +21,7 @@ fn main() -> ExitCode {
     finish(match cli.command {
         Command::Pack(options) => commands::pack::run(&options, terminal),
         Command::List(options) => commands::list::run(&options, terminal),
+        Command::Verify(options) => commands::verify::run(&options, terminal),
         Command::Generate(generate) => {
             generate.run(Cli::command()).map(|()| Exit::Done).map_err(Into::into)
         }

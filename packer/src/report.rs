@@ -4,44 +4,74 @@ use std::collections::BTreeMap;
 
 use serde::Serialize;
 use tranship_common::Digest;
-use tranship_common::bundle::Contents;
+use tranship_storage::{Finding, Surveyed, Totals};
 
-use crate::finding::Finding;
-use crate::plan::Totals;
-
-/// What became of every tag of the storage.
+/// What became of every tag that was chosen.
 #[derive(Debug, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub(crate) struct Report<'a> {
     /// The bundle's SHA-256, once it is written.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub(crate) bundle_digest: Option<Digest>,
-    pub(crate) totals: &'a Totals,
-    pub(crate) images: BTreeMap<String, Image<'a>>,
-    pub(crate) findings: &'a [Finding],
+    bundle_digest: Option<Digest>,
+    /// What was chosen, in words; left out where that is everything.
+    #[serde(skip_serializing_if = "str::is_empty")]
+    selection: &'a str,
+    totals: &'a Totals,
+    images: BTreeMap<String, Image<'a>>,
+    findings: &'a [Finding],
+    /// What else a person should know.
+    #[serde(skip_serializing_if = "<[_]>::is_empty")]
+    notices: &'a [String],
+    /// Why tags are thought to be kept in a database, and so to be missing here.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    database: Option<&'a str>,
 }
 
 #[derive(Debug, Serialize)]
 #[serde(tag = "status", rename_all = "camelCase")]
-pub(crate) enum Image<'a> {
-    Packed { digest: Digest },
-    Broken { reason: &'a str },
+enum Image<'a> {
+    #[serde(rename_all = "camelCase")]
+    Packed {
+        digest: Digest,
+        /// What the tag leads to in the storage, where a part of that was packed.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        selected_from: Option<Digest>,
+        /// Layers that are fetched from elsewhere and are not in the storage.
+        #[serde(skip_serializing_if = "Vec::is_empty")]
+        foreign: Vec<Digest>,
+    },
+    /// Chosen, but for other platforms than those that were wanted.
+    OtherPlatform,
+    Broken {
+        reason: &'a str,
+    },
 }
 
 impl<'a> Report<'a> {
-    pub(crate) fn new(
-        contents: &'a Contents,
-        totals: &'a Totals,
-        findings: &'a [Finding],
-        bundle_digest: Option<Digest>,
-    ) -> Self {
+    pub(crate) fn new(surveyed: &'a Surveyed, bundle_digest: Option<Digest>) -> Self {
+        let contents = &surveyed.plan.contents;
         let packed = contents.images().map(|(repository, tag)| {
-            (format!("{repository}:{}", tag.name), Image::Packed { digest: tag.digest })
+            let image = Image::Packed {
+                digest: tag.digest,
+                selected_from: tag.selected_from,
+                foreign: surveyed.foreign_layers(tag.digest),
+            };
+            (format!("{repository}:{}", tag.name), image)
         });
-        let broken = findings.iter().flat_map(|finding| {
+        let other = surveyed.other_platforms.iter();
+        let other = other.map(|name| (name.clone(), Image::OtherPlatform));
+        let broken = surveyed.findings.iter().flat_map(|finding| {
             let image = |name: &String| (name.clone(), Image::Broken { reason: &finding.problem });
             finding.images.iter().map(image)
         });
-        Self { bundle_digest, totals, images: packed.chain(broken).collect(), findings }
+        Self {
+            bundle_digest,
+            selection: &contents.catalog().left_out.selection,
+            totals: &surveyed.plan.totals,
+            images: packed.chain(other).chain(broken).collect(),
+            findings: &surveyed.findings,
+            notices: &surveyed.notices,
+            database: surveyed.database.as_deref(),
+        }
     }
 }

@@ -34,10 +34,25 @@ fn packer_leaves_nothing_on_a_full_disk() {
         folder.path(),
         &format!("{packer} pack --storage storage --output small/images.tar; echo $?; ls -A small"),
     );
-    let said = finished.ok().says("small/images.tar").says("No space left on device");
+    let said = finished.ok().says("small/images.tar needs ").says("the disk has 1048576 free");
     let mut lines = said.stdout.lines();
     assert_eq!(lines.next(), Some("1"));
     assert_eq!(lines.next(), None, "something is left: {}", said.stdout);
+}
+
+#[test]
+fn a_disk_that_is_full_in_the_end_leaves_nothing() {
+    let folder = tempfile::tempdir().unwrap();
+    let packer = storage(folder.path());
+    // The disk has room for the bundle, and none for its checksum.
+    let script = format!(
+        "{packer} pack --storage storage --output images.tar -q >&2
+         pages=$(( ($(stat -c %s images.tar) + 4095) / 4096 ))
+         mount -t tmpfs -o size=$((pages * 4096)) tmpfs small
+         {packer} pack --storage storage --output small/images.tar; echo $?; ls -A small"
+    );
+    let said = with_small_disk(folder.path(), &script).ok().says("No space left on device");
+    assert_eq!(said.stdout, "1\n");
 }
 
 #[test]

@@ -33,8 +33,10 @@ fn dependencies_go_one_way() {
         }
     }
     let allowed = BTreeSet::from([
+        ("tranship-storage", "tranship-common"),
         ("tranship-terminal", "tranship-common"),
         ("packer", "tranship-common"),
+        ("packer", "tranship-storage"),
         ("packer", "tranship-terminal"),
         ("loader", "tranship-common"),
         ("loader", "tranship-terminal"),

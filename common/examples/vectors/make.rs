@@ -143,7 +143,7 @@ fn index() -> Draft {
         "requiredFeatures": [],
         "repositories": [
             {"name": "a__b", "tags": [
-                {"name": "_note", "digest": artifact_digest, "pushed": "2024-02-29T12:00:00.25Z"},
+                {"name": "_note", "digest": artifact_digest, "pushed": "2024-02-29T12:00:00Z"},
             ]},
             {"name": "c", "tags": [
                 {"name": "v1", "digest": parent_digest, "pushed": "2024-01-01T00:00:00Z"},

@@ -121,7 +121,7 @@ impl Source for Folder {
         let seen = rustix::fs::fstat(&file).map_err(io::Error::from)?;
         match FileType::from_raw_mode(seen.st_mode) {
             FileType::RegularFile => Ok(seen.st_size as u64),
-            _ => Err(Problem::Read(io::Error::other("it is not a regular file"))),
+            _ => Err(io::Error::other("it is not a regular file").into()),
         }
     }
 
@@ -131,6 +131,11 @@ impl Source for Folder {
 
     fn location(&self, blob: Digest) -> String {
         self.blobs.path().join(paths::blob(blob)).display().to_string()
+    }
+
+    fn tag_location(&self, repository: &Repository, tag: &Tag) -> String {
+        let folder = self.repositories.path().join(paths::tag_folder(repository, tag));
+        folder.join(paths::TAG_LINK).display().to_string()
     }
 
     fn blobs(&self) -> Result<Vec<BlobEntry>, SourceError> {

@@ -17,17 +17,35 @@ pub struct FoundTag {
     pub pushed: PushTime,
 }
 
+/// A manifest that a repository serves, tagged or not.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Revision {
+    /// The manifest.
+    pub digest: Digest,
+    /// When it was pushed to the repository: the modification time of its link.
+    pub pushed: PushTime,
+}
+
 /// What a repository has.
 #[derive(Debug, Clone, Default)]
 pub struct Holding {
     /// Its tags, by name.
     pub tags: Vec<FoundTag>,
-    /// The manifests that it serves, tagged or not, by digest.
-    pub revisions: Vec<Digest>,
+    /// The manifests that it serves, by digest.
+    pub revisions: Vec<Revision>,
+}
+
+impl Holding {
+    /// The manifest with this digest, if the repository serves it.
+    #[must_use]
+    pub fn revision(&self, digest: Digest) -> Option<Revision> {
+        let at = self.revisions.binary_search_by_key(&digest, |revision| revision.digest);
+        at.ok().map(|at| self.revisions[at])
+    }
 }
 
 /// Something in the place of a tag, or of a repository with tags, that cannot be used.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct BrokenTag {
     /// `REPOSITORY:TAG`, or the path below `repositories` where it has no such name.
     pub name: String,
@@ -72,9 +90,9 @@ pub(crate) struct InventoryBuilder {
 }
 
 impl InventoryBuilder {
-    /// A repository's manifest. `location` is called where the name is not legal.
-    pub(crate) fn revision(&mut self, repository: &Repository, digest: Digest) {
-        self.holding(repository).revisions.push(digest);
+    /// A manifest that a repository serves.
+    pub(crate) fn revision(&mut self, repository: &Repository, revision: Revision) {
+        self.holding(repository).revisions.push(revision);
     }
 
     /// A tag with what its link holds, or the problem that this has. Names are as they stand in
@@ -155,10 +173,11 @@ impl InventoryBuilder {
         let mut inventory = self.inventory;
         for (repository, Holding { tags, revisions }) in &mut inventory.repositories {
             revisions.sort_unstable();
-            revisions.dedup();
+            revisions.dedup_by_key(|revision| revision.digest);
             tags.sort_unstable_by(|a, b| a.name.cmp(&b.name));
             tags.retain(|tag| {
-                let is_there = revisions.binary_search(&tag.digest).is_ok();
+                let at = revisions.binary_search_by_key(&tag.digest, |revision| revision.digest);
+                let is_there = at.is_ok();
                 if !is_there {
                     inventory.broken.push(BrokenTag {
                         name: format!("{repository}:{}", tag.name),

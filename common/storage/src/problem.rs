@@ -1,6 +1,7 @@
 //! What can be wrong in a storage.
 
 use std::io;
+use std::sync::Arc;
 
 use tranship_common::limits::MAX_NESTING;
 use tranship_common::{Digest, ManifestError, NameError, ParseDigestError, VerifyError};
@@ -57,7 +58,7 @@ impl SourceError {
 }
 
 /// Why something in a storage cannot be packed. Each is said of a place that is named beside it.
-#[derive(Debug, thiserror::Error)]
+#[derive(Debug, Clone, thiserror::Error)]
 #[allow(missing_docs, reason = "each says in its message what it is")]
 pub enum Problem {
     #[error("its name is not UTF-8")]
@@ -74,7 +75,7 @@ pub enum Problem {
     #[error("the symbolic link leads back to a folder that it stands in")]
     LinkLoop,
     #[error("cannot be read: {0}")]
-    Read(io::Error),
+    Read(Arc<io::Error>),
     #[error("the blob is missing")]
     Missing,
     #[error(
@@ -117,7 +118,7 @@ impl From<io::Error> for Problem {
         match error.get_ref().and_then(|inner| inner.downcast_ref::<VerifyError>()) {
             Some(damage) => Self::Damaged(damage.clone()),
             None if error.kind() == io::ErrorKind::NotFound => Self::Missing,
-            None => Self::Read(error),
+            None => Self::Read(Arc::new(error)),
         }
     }
 }

@@ -44,6 +44,9 @@ pub trait Source: fmt::Debug + Send + Sync {
     /// Where a blob is, for messages only: a path, a member of an archive, a URL.
     fn location(&self, blob: Digest) -> String;
 
+    /// Where the link of a tag is, for messages only.
+    fn tag_location(&self, repository: &Repository, tag: &Tag) -> String;
+
     /// All blobs with their sizes, tagged or not, in any order.
     ///
     /// # Errors

@@ -48,7 +48,7 @@ impl ReportFile {
     pub fn write(mut self, text: &str) -> Result<()> {
         let staged = self.staged.take().expect("it is taken here alone");
         let written = staged.file().write_all(text.as_bytes());
-        written.and_then(|()| staged.commit()).with_context(|| {
+        written.and_then(|()| staged.commit()).map(|_| ()).with_context(|| {
             format!("the work is over, but its report cannot be written to {}", self.path.display())
         })?;
         if let Some(previous) = self.previous.take() {

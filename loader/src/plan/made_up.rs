@@ -5,7 +5,8 @@ use std::sync::Arc;
 
 use tranship_common::Digest;
 use tranship_common::bundle::{
-    BlobEntry, BlobId, Catalog, Contents, FORMAT_VERSION, ManifestEntry, RepositoryEntry, TagEntry,
+    BlobEntry, BlobId, Catalog, Contents, FORMAT_VERSION, LeftOut, ManifestEntry, RepositoryEntry,
+    TagEntry,
 };
 
 use super::mapping::{MappedImage, Mapping};
@@ -65,13 +66,14 @@ impl MadeUp {
                 name: tag.name.parse().unwrap(),
                 digest: digests[tag.manifest],
                 pushed: pushed.parse().unwrap(),
+                selected_from: None,
             }
         };
         let repositories = self.tags.iter().map(|(name, tags)| {
             let mut tags = tags.clone();
             tags.sort_unstable();
             let name = name.parse().unwrap();
-            RepositoryEntry { name, tags: tags.iter().map(tag).collect() }
+            RepositoryEntry { name, tags: tags.iter().map(tag).collect(), referrers: Vec::new() }
         });
         let blobs = digests[self.manifests.len()..].iter().zip(&self.blobs);
         let contents = Contents::new(Catalog {
@@ -80,6 +82,7 @@ impl MadeUp {
             repositories: repositories.collect(),
             manifests: manifests.collect(),
             blobs: blobs.map(|(digest, size)| BlobEntry { digest: *digest, size: *size }).collect(),
+            left_out: LeftOut::default(),
         });
         Arc::new(contents.unwrap())
     }

@@ -288,7 +288,7 @@ mod tests {
     use super::*;
     use tranship_common::Manifest;
     use tranship_common::bundle::{
-        Catalog, FORMAT_VERSION, ManifestEntry, RepositoryEntry, TagEntry,
+        Catalog, FORMAT_VERSION, LeftOut, ManifestEntry, RepositoryEntry, TagEntry,
     };
 
     fn rule(text: &str) -> Rule {
@@ -298,7 +298,7 @@ mod tests {
     fn contents(images: &[(&str, &str, u8)]) -> Arc<Contents> {
         let manifest = |number: u8| {
             let json = format!(r#"{{"schemaVersion":2,"layers":[],"number":{number}}}"#);
-            Manifest::parse(json.into_bytes()).unwrap()
+            Manifest::parse(json.as_bytes()).unwrap()
         };
         let mut repositories: BTreeMap<&str, Vec<TagEntry>> = BTreeMap::new();
         let mut manifests = BTreeMap::new();
@@ -308,18 +308,21 @@ mod tests {
                 name: tag.parse().unwrap(),
                 digest: manifest.digest(),
                 pushed: format!("2024-01-01T00:00:{second:02}Z").parse().unwrap(),
+                selected_from: None,
             });
             manifests.insert(manifest.digest(), ManifestEntry::describe(&manifest, |_| false));
         }
         let repositories = repositories
             .into_iter()
-            .map(|(name, tags)| RepositoryEntry { name: name.parse().unwrap(), tags });
+            .map(|(name, tags)| (name.parse().unwrap(), tags))
+            .map(|(name, tags)| RepositoryEntry { name, tags, referrers: Vec::new() });
         let contents = Contents::new(Catalog {
             format_version: FORMAT_VERSION,
             required_features: Vec::new(),
             repositories: repositories.collect(),
             manifests: manifests.into_values().collect(),
             blobs: Vec::new(),
+            left_out: LeftOut::default(),
         });
         Arc::new(contents.unwrap())
     }

@@ -61,7 +61,7 @@ impl Transfer<'_> {
         let bytes = whole(&content)
             .await
             .map_err(|error| of_manifest(&RequestError::Content(Arc::new(error)).in_words()))?;
-        entry.check(bytes.to_vec()).map_err(|error| of_manifest(&error.to_string()))?;
+        entry.check(&bytes).map_err(|error| of_manifest(&error.to_string()))?;
         Ok(bytes)
     }
 

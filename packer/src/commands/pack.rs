@@ -1,63 +1,60 @@
 //! `packer pack`: writes a bundle, or tells what it would be.
 
-use std::io::{self, BufWriter, Write};
-use std::num::NonZero;
+use std::io;
 use std::path::Path;
 
 use anyhow::{Context, bail};
 use indicatif::BinaryBytes;
-use rayon::{ThreadPool, ThreadPoolBuilder};
+use rayon::ThreadPool;
 use tranship_common::{Digest, Progress, StagedFile};
+use tranship_storage::{Source, Survey, Surveyed, Totals, broken_images};
 use tranship_terminal::{Exit, ReportFile, Terminal, json, quantity};
 
+use crate::choice::{open_source, read_selection, readers};
 use crate::cli::Pack;
-use crate::finding::Finding;
-use crate::pack::{PackError, find_damage, pack};
-use crate::plan::{Plan, Totals};
+use crate::output::{Output, OutputError};
+use crate::pack::{PackError, find_damage, pack, pack_passing};
 use crate::report::Report;
-use crate::scan::Scan;
-use crate::storage::{Storage, Usage};
-use crate::write_behind::WriteBehind;
+use crate::stop;
 
 pub(crate) fn run(options: &Pack, terminal: Terminal) -> anyhow::Result<Exit> {
-    let storage = Storage::locate(&options.storage.folder);
-    let is_inside = |file: &Path| storage.as_ref().is_ok_and(|storage| storage.contains(file));
-    if options.report.as_deref().is_some_and(is_inside) {
-        bail!("the report would be inside the storage, which is only read: give another --report");
-    }
+    let source = open_source(&options.storage);
+    let is_source = |file: &Path| source.as_ref().is_ok_and(|source| source.contains(file));
     // Before anything can fail: a report of an earlier run must not stay as if it were this one's.
-    let report_file = options.report.as_deref().map(ReportFile::open).transpose()?;
-    let to_pipe = options.output == Path::new("-");
-    if !to_pipe && is_inside(&options.output) {
-        bail!("the output would be inside the storage, which is only read: give another --output");
-    }
-    let storage = storage?;
-    // No number means one thread per processor.
-    let threads = options.jobs.map_or(0, NonZero::get);
-    let readers = ThreadPoolBuilder::new().num_threads(threads).build()?;
+    let report_file = options.report.as_deref().map(|path| open_report(path, is_source));
+    let report_file = report_file.transpose()?;
+    let output = Output::open(&options.output, is_source)?;
+    let source = source?;
+    stop::watch(output.staged_path(), terminal)?;
+    let selection = read_selection(&options.selection)?;
+    let readers = readers(&*source, options.jobs)?;
     let progress = terminal.progress();
-    let (usage, scan) =
-        readers.install(|| (Usage::measure(&storage), Scan::new(&storage, &*progress)));
-    let run = Run { options, terminal, storage, usage, readers, to_pipe, progress: &*progress };
-    let outcome = run.pack_whole_images(scan)?;
+    let survey = readers.install(|| Survey::new(&*source, &selection, &*progress))?;
+    let run = Run { options, terminal, source: &*source, readers, progress: &*progress };
+    let outcome = run.pack_whole_images(survey, output)?;
     drop(progress);
 
+    let Outcome { surveyed, bundle } = &outcome;
     let write_report = || match report_file {
         Some(file) => file.write(&json(&outcome.report())?),
         None => Ok(()),
     };
-    super::show(outcome.findings(), terminal);
-    let broken: usize = outcome.findings().iter().map(|finding| finding.images.len()).sum();
-    if broken > 0 && !options.skip_broken {
+    super::show(surveyed, terminal);
+    if surveyed.has_losses() && !options.skip_broken {
         write_report()?;
         bail!(
             "{} cannot be packed whole, so nothing was written; repair the storage, or leave \
              them out with --skip-broken",
-            quantity(broken as u64, "image")
+            quantity(broken_images(&surveyed.findings) as u64, "image")
         );
     }
+    if surveyed.plan.contents.image_count() == 0 {
+        write_report()?;
+        terminal.problem("no image was found, so nothing was written");
+        return Ok(Exit::Partial);
+    }
     // With `-o -` standard output carries the bundle.
-    if to_pipe && !options.dry_run {
+    if options.output == Path::new("-") && bundle.is_some() {
         let summary =
             if options.json { json(&outcome.report())? } else { outcome.summary(options) };
         summary.lines().for_each(|line| terminal.message(line));
@@ -67,99 +64,103 @@ pub(crate) fn run(options: &Pack, terminal: Terminal) -> anyhow::Result<Exit> {
         terminal.result(&outcome.summary(options))?;
     }
     write_report()?;
-    Ok(if broken > 0 { Exit::Partial } else { Exit::Done })
+    Ok(if super::is_partial(surveyed) { Exit::Partial } else { Exit::Done })
+}
+
+fn open_report(path: &Path, is_source: impl Fn(&Path) -> bool) -> anyhow::Result<ReportFile> {
+    if StagedFile::target_of(path).is_ok_and(|target| is_source(&target)) {
+        return Err(OutputError::InStorage { what: "report" }.into());
+    }
+    ReportFile::open(path)
 }
 
 struct Run<'a> {
     options: &'a Pack,
     terminal: Terminal,
-    storage: Storage,
-    usage: Usage,
+    source: &'a dyn Source,
     readers: ThreadPool,
-    to_pipe: bool,
     progress: &'a dyn Progress,
 }
 
 /// What was planned and, unless it was a dry run or something is broken, written.
 struct Outcome {
-    plan: Plan,
-    scan: Scan,
+    surveyed: Surveyed,
     bundle: Option<Digest>,
 }
 
 impl Run<'_> {
     /// Packs what is whole. When a blob's bytes turn out to be damaged on the way, the images
     /// that need it are broken too: with --skip-broken the others are packed in a second go.
-    fn pack_whole_images(&self, mut scan: Scan) -> anyhow::Result<Outcome> {
+    fn pack_whole_images(&self, mut survey: Survey<'_>, output: Output) -> anyhow::Result<Outcome> {
         // What went down a pipe cannot be taken back, so it is checked beforehand.
-        if self.to_pipe && self.options.skip_broken && !self.options.dry_run {
-            let plan = self.plan(&scan)?;
+        if matches!(output, Output::Pipe) && self.options.skip_broken && !self.options.dry_run {
+            let plan = self.look(&mut survey)?.plan;
             self.progress.begin("checking", plan.totals.bytes, 0);
-            scan.exclude(find_damage(&self.storage, &plan.layout, &self.readers, self.progress)?);
+            survey.add_damaged(find_damage(self.source, &plan, &self.readers, self.progress)?);
         }
         loop {
-            let plan = self.plan(&scan)?;
-            let stop = !scan.findings.is_empty() && !self.options.skip_broken;
-            if stop || self.options.dry_run {
-                return Ok(Outcome { plan, scan, bundle: None });
+            let surveyed = self.look(&mut survey)?;
+            let stop = surveyed.has_losses() && !self.options.skip_broken;
+            if stop || surveyed.plan.contents.image_count() == 0 {
+                return Ok(Outcome { surveyed, bundle: None });
             }
-            self.progress.begin("packing", plan.totals.bytes, 0);
-            match self.write(&plan) {
-                Ok(digest) => return Ok(Outcome { plan, scan, bundle: Some(digest) }),
-                Err(PackError::Broken(broken)) if self.to_pipe => {
-                    scan.exclude(broken);
-                    super::show(&scan.findings, self.terminal);
+            output.check_room(surveyed.plan.layout.size())?;
+            if self.options.dry_run {
+                return Ok(Outcome { surveyed, bundle: None });
+            }
+            self.progress.begin("packing", surveyed.plan.totals.bytes, 0);
+            match self.write(&surveyed, &output) {
+                Ok(digest) => {
+                    self.commit(output, digest)?;
+                    return Ok(Outcome { surveyed, bundle: Some(digest) });
+                }
+                Err(PackError::Damaged(damaged)) if matches!(output, Output::Pipe) => {
+                    survey.add_damaged(damaged);
+                    super::show(&self.look(&mut survey)?, self.terminal);
                     bail!("the storage is damaged, so the bundle on standard output is incomplete");
                 }
-                Err(PackError::Broken(broken)) => scan.exclude(broken),
-                Err(error) => {
-                    let path = self.options.output.display();
-                    return Err(anyhow::Error::new(error).context(format!("packing to {path}")));
-                }
+                Err(PackError::Damaged(damaged)) => survey.add_damaged(damaged),
+                Err(error) => return Err(self.to_output(error)),
             }
         }
     }
 
-    fn plan(&self, scan: &Scan) -> anyhow::Result<Plan> {
-        Plan::new(scan, self.usage).context("the images do not fit into one bundle")
+    fn look(&self, survey: &mut Survey<'_>) -> anyhow::Result<Surveyed> {
+        let look = || survey.look(self.progress);
+        self.readers.install(look).context("the images do not fit into one bundle")
     }
 
-    fn write(&self, plan: &Plan) -> Result<Digest, PackError> {
+    fn write(&self, surveyed: &Surveyed, output: &Output) -> Result<Digest, PackError> {
+        let plan = &surveyed.plan;
         let pack_to =
-            |out: &mut dyn Write| pack(&self.storage, plan, out, &self.readers, self.progress);
-        if self.to_pipe {
-            return pack_to(&mut io::stdout().lock());
+            |out: &mut dyn io::Write| pack(self.source, plan, out, &self.readers, self.progress);
+        match (output, self.source.as_passing()) {
+            (Output::Pipe, _) => pack_to(&mut io::stdout().lock()),
+            (Output::File(file), None) => file.write(pack_to),
+            (Output::File(file), Some(passing)) => {
+                file.restart()?;
+                pack_passing(passing, plan, file.file(), self.progress)
+            }
         }
-        let staged = StagedFile::create(&self.options.output).map_err(PackError::Write)?;
-        let mut out = BufWriter::with_capacity(1 << 20, WriteBehind::new(staged.file()));
-        let digest = pack_to(&mut out)?;
-        let behind = out.into_inner().map_err(|error| PackError::Write(error.into_error()))?;
-        behind.finish().map_err(PackError::Write)?;
-        staged.commit().and_then(|()| self.write_checksum(digest)).map_err(PackError::Write)?;
-        Ok(digest)
     }
 
-    /// Writes NAME.sha256 in the format of coreutils.
-    fn write_checksum(&self, digest: Digest) -> io::Result<()> {
-        let name = self.options.output.file_name().unwrap_or_default();
-        let mut checksum_name = name.to_owned();
-        checksum_name.push(".sha256");
-        let staged = StagedFile::create(&self.options.output.with_file_name(checksum_name))?;
-        let mut line = format!("{}  ", digest.hex()).into_bytes();
-        line.extend_from_slice(name.as_encoded_bytes());
-        line.push(b'\n');
-        staged.file().write_all(&line)?;
-        staged.commit()
+    fn commit(&self, output: Output, digest: Digest) -> anyhow::Result<()> {
+        let Output::File(file) = output else { return Ok(()) };
+        let warning = file.commit(digest).map_err(|error| self.to_output(error))?;
+        if let Some(warning) = warning {
+            self.terminal.problem(&warning);
+        }
+        Ok(())
+    }
+
+    fn to_output(&self, error: impl Into<anyhow::Error>) -> anyhow::Error {
+        error.into().context(format!("packing to {}", self.options.output.display()))
     }
 }
 
 impl Outcome {
-    fn findings(&self) -> &[Finding] {
-        &self.scan.findings
-    }
-
     fn report(&self) -> Report<'_> {
-        Report::new(&self.plan.contents, &self.plan.totals, &self.scan.findings, self.bundle)
+        Report::new(&self.surveyed, self.bundle)
     }
 
     fn summary(&self, options: &Pack) -> String {
@@ -167,13 +168,12 @@ impl Outcome {
             repositories,
             tags,
             manifests,
+            referrers,
             blobs,
             bytes,
             bytes_without_deduplication,
             bundle_bytes,
-            storage_bytes,
-            storage_garbage_bytes,
-        } = self.plan.totals;
+        } = self.surveyed.plan.totals;
         let verb = if options.dry_run { "would pack" } else { "packed" };
         let mut text = format!(
             "{verb} {} of {}: {}, {}, {}\n",
@@ -183,12 +183,14 @@ impl Outcome {
             quantity(blobs, "blob"),
             BinaryBytes(bytes),
         );
-        text += &format!(
-            "deduplication saves {}; {} of the storage's {} is not tagged and stays behind\n",
-            BinaryBytes(bytes_without_deduplication - bytes),
-            BinaryBytes(storage_garbage_bytes),
-            BinaryBytes(storage_bytes),
-        );
+        if referrers > 0 {
+            text += &format!(
+                "with {} without a tag (signatures, SBOMs and the like)\n",
+                quantity(referrers, "referrer")
+            );
+        }
+        let saved = BinaryBytes(bytes_without_deduplication.saturating_sub(bytes));
+        text += &format!("deduplication saves {saved}\n");
         text += &match self.bundle {
             None => format!(
                 "the bundle will have {bundle_bytes} bytes; contents were not read, so damaged \

@@ -10,7 +10,7 @@ use rustix::fs::AtFlags;
 use tranship_common::{Digest, PushTime, Repository};
 
 use super::root::{Purpose, Root};
-use crate::inventory::{BrokenTag, InventoryBuilder, MAX_LINK, read_link};
+use crate::inventory::{BrokenTag, InventoryBuilder, MAX_LINK, Revision, read_link};
 use crate::problem::Problem;
 use tranship_common::limits::MAX_REPOSITORY;
 
@@ -138,7 +138,7 @@ impl Walk<'_> {
             let folder = manifests.join("revisions/sha256");
             match revisions(&folder) {
                 Ok(found) => {
-                    found.into_iter().for_each(|digest| builder.revision(repository, digest));
+                    found.into_iter().for_each(|found| builder.revision(repository, found));
                 }
                 Err(error) => builder = builder.join(self.broken(&folder, error.into())),
             }
@@ -166,14 +166,13 @@ impl Walk<'_> {
             }
             let link = path.join(crate::paths::TAG_LINK);
             let location = || link.display().to_string();
-            let read = match (tag_link(self.root, self.below(&link)), &repository) {
-                (_, None) => Err(Problem::NotUtf8),
-                (Err(Problem::Missing), _) => Err(Problem::NoCurrent),
-                (read, _) => read,
+            let read = match tag_link(self.root, self.below(&link)) {
+                Err(Problem::Missing) => Err(Problem::NoCurrent),
+                read => read,
             };
             match entry.file_name().to_str() {
-                Some(tag) => builder.tag(&name, tag, read, location),
-                None => builder.broken(BrokenTag {
+                Some(tag) if repository.is_some() => builder.tag(&name, tag, read, location),
+                _ => builder.broken(BrokenTag {
                     name: format!("{name}:{}", entry.file_name().display()),
                     tag: None,
                     digest: None,
@@ -188,7 +187,7 @@ impl Walk<'_> {
 
 /// The manifests that a repository serves. A deleted one leaves its folder behind, without the
 /// link in it.
-fn revisions(folder: &Path) -> io::Result<Vec<Digest>> {
+fn revisions(folder: &Path) -> io::Result<Vec<Revision>> {
     let names = match entries(folder) {
         Ok(names) => names,
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
@@ -202,8 +201,8 @@ fn revisions(folder: &Path) -> io::Result<Vec<Digest>> {
             continue;
         };
         let link: PathBuf = [name.as_os_str(), OsStr::new("link")].into_iter().collect();
-        if rustix::fs::statat(&folder, link, AtFlags::empty()).is_ok() {
-            found.push(digest);
+        if let Ok(link) = rustix::fs::statat(&folder, link, AtFlags::empty()) {
+            found.push(Revision { digest, pushed: PushTime::from_unix(link.st_mtime) });
         }
     }
     Ok(found)

@@ -1,0 +1,200 @@
+//! From what was chosen and found whole to what a bundle holds, in its order.
+
+use std::collections::{HashMap, HashSet};
+
+use serde::Serialize;
+use tranship_common::bundle::{
+    BlobEntry, Catalog, CatalogError, Contents, FORMAT_VERSION, Layout, LeftOut, LeftOutImage,
+    ManifestEntry, RepositoryEntry,
+};
+use tranship_common::limits::MAX_LEFT_OUT;
+use tranship_common::{Digest, Marks};
+
+use crate::chosen::Chosen;
+use crate::finding::Finding;
+use crate::scan::Scan;
+
+/// What a bundle holds and where each byte of it is.
+#[derive(Debug)]
+pub struct Plan {
+    /// The catalog.
+    pub contents: Contents,
+    /// The place of every byte.
+    pub layout: Layout,
+    /// The plan in numbers.
+    pub totals: Totals,
+    /// Bytes that no storage has: indexes that were made for a selection of platforms.
+    pub made: HashMap<Digest, Vec<u8>>,
+}
+
+/// A plan in numbers.
+#[derive(Debug, Clone, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Totals {
+    /// Repositories with tags.
+    pub repositories: u64,
+    /// Tags.
+    pub tags: u64,
+    /// Manifests, each counted once.
+    pub manifests: u64,
+    /// Manifests without a tag that are about others.
+    pub referrers: u64,
+    /// Configs and layers, each counted once.
+    pub blobs: u64,
+    /// Bytes of manifests and blobs, each counted once.
+    pub bytes: u64,
+    /// Bytes of manifests and blobs, counted for every tag that needs them.
+    pub bytes_without_deduplication: u64,
+    /// Size of the bundle in bytes.
+    pub bundle_bytes: u64,
+}
+
+impl Plan {
+    /// Orders what was chosen and is whole. `selection` says in words what was chosen.
+    ///
+    /// # Errors
+    /// [`CatalogError`] when it is more than one bundle can hold.
+    pub(crate) fn new(
+        mut chosen: Chosen,
+        scan: &Scan,
+        findings: &[Finding],
+        selection: String,
+    ) -> Result<Self, CatalogError> {
+        let broken = scan.graph().affected(scan.faults().iter().map(|fault| fault.node));
+        let repositories = whole(std::mem::take(&mut chosen.repositories), scan, &broken);
+        let roots = repositories.iter().flat_map(|repository| {
+            let tagged = repository.tags.iter().map(|tag| tag.digest);
+            tagged.chain(repository.referrers.iter().copied())
+        });
+        let order = scan.graph().closure(roots.filter_map(|digest| scan.find(digest)));
+        let manifests: Vec<u32> =
+            order.into_iter().filter(|node| scan.manifest(*node).is_some()).collect();
+        let blobs = blobs(scan, &manifests);
+        let is_absent = |digest| scan.find(digest).is_none_or(|node| scan.is_absent(node));
+        let entries = manifests.iter().filter_map(|node| scan.manifest(*node));
+        let manifests = entries.map(|manifest| ManifestEntry::describe(manifest, is_absent));
+        let catalog = Catalog {
+            format_version: FORMAT_VERSION,
+            required_features: Vec::new(),
+            repositories,
+            manifests: manifests.collect(),
+            blobs,
+            left_out: left_out(&chosen, findings, selection),
+        };
+        let contents = Contents::new(catalog)?;
+        let layout = Layout::new(&contents);
+        let totals = totals(&contents, &layout);
+        let is_planned = |digest: &Digest| contents.id(*digest).is_some();
+        let made = chosen.made.into_iter().filter(|(digest, _)| is_planned(digest)).collect();
+        Ok(Self { contents, layout, totals, made })
+    }
+}
+
+/// The repositories without what is broken, and without what is about nothing that is left.
+fn whole(
+    mut repositories: Vec<RepositoryEntry>,
+    scan: &Scan,
+    broken: &Marks,
+) -> Vec<RepositoryEntry> {
+    let is_whole = |digest: Digest| scan.find(digest).is_some_and(|node| !broken.has(node));
+    for repository in &mut repositories {
+        repository.tags.retain(|tag| is_whole(tag.digest));
+        repository.referrers.retain(|referrer| is_whole(*referrer));
+        let subject = |referrer: Digest| scan.manifest(scan.find(referrer)?)?.subject();
+        // What is about what was taken out goes out too, and so on.
+        loop {
+            let tags = repository.tags.iter().map(|tag| tag.digest);
+            let roots = tags.chain(repository.referrers.iter().copied());
+            let mut left: HashSet<Digest> = HashSet::new();
+            let mut open: Vec<Digest> = roots.collect();
+            while let Some(digest) = open.pop() {
+                if left.insert(digest)
+                    && let Some(manifest) = scan.find(digest).and_then(|node| scan.manifest(node))
+                {
+                    open.extend(manifest.children().iter().map(|child| child.digest));
+                }
+            }
+            let before = repository.referrers.len();
+            repository
+                .referrers
+                .retain(|referrer| subject(*referrer).is_some_and(|about| left.contains(&about)));
+            if repository.referrers.len() == before {
+                break;
+            }
+        }
+    }
+    repositories.retain(|repository| !repository.tags.is_empty());
+    repositories
+}
+
+/// Configs, then layers, in order of first use.
+fn blobs(scan: &Scan, manifests: &[u32]) -> Vec<BlobEntry> {
+    let needed = || manifests.iter().filter_map(|node| scan.manifest(*node));
+    let configs = needed().filter_map(|manifest| manifest.config());
+    let all = needed().flat_map(|manifest| manifest.blobs());
+    let mut seen: HashSet<u32> = HashSet::new();
+    configs
+        .chain(all)
+        .filter_map(|blob| scan.find(blob.digest))
+        // A layer may be a copy of a manifest: it is in the bundle already then.
+        .filter(|node| scan.manifest(*node).is_none() && !scan.is_absent(*node))
+        .filter(|node| seen.insert(*node))
+        .map(|node| BlobEntry { digest: scan.digest(node), size: scan.size(node) })
+        .collect()
+}
+
+fn left_out(chosen: &Chosen, findings: &[Finding], selection: String) -> LeftOut {
+    let other_platforms = chosen.other_platforms.iter().map(|name| LeftOutImage {
+        name: name.clone(),
+        reason: "runs on none of the wanted platforms".to_owned(),
+    });
+    let broken = findings.iter().flat_map(|finding| {
+        let reason = match &finding.digest {
+            Some(digest) => format!("{digest}: {}", finding.problem),
+            None => finding.problem.clone(),
+        };
+        finding.images.iter().map(move |name| LeftOutImage {
+            name: shortened(name.clone()),
+            reason: shortened(reason.clone()),
+        })
+    });
+    let mut images: Vec<LeftOutImage> = other_platforms.chain(broken).collect();
+    images.sort_by(|a, b| (&a.name, &a.reason).cmp(&(&b.name, &b.reason)));
+    // One reason an image: the first.
+    images.dedup_by(|a, b| a.name == b.name);
+    LeftOut { selection: shortened(selection), images }
+}
+
+fn shortened(mut text: String) -> String {
+    if text.len() > MAX_LEFT_OUT {
+        text.truncate(text.floor_char_boundary(MAX_LEFT_OUT - '…'.len_utf8()));
+        text.push('…');
+    }
+    text
+}
+
+fn totals(contents: &Contents, layout: &Layout) -> Totals {
+    let catalog = contents.catalog();
+    let image_bytes = |root: Digest| -> u64 {
+        let mut needed = HashSet::new();
+        for manifest in contents.closure(root) {
+            needed.insert(manifest.digest);
+            needed.extend(&manifest.blobs);
+        }
+        needed.iter().filter_map(|digest| contents.size(*digest)).sum()
+    };
+    let referrers = catalog.repositories.iter().map(|repository| repository.referrers.len());
+    Totals {
+        repositories: catalog.repositories.len() as u64,
+        tags: contents.image_count() as u64,
+        manifests: catalog.manifests.len() as u64,
+        referrers: referrers.sum::<usize>() as u64,
+        blobs: catalog.blobs.len() as u64,
+        bytes: contents.entries().map(|entry| entry.size).sum(),
+        bytes_without_deduplication: contents
+            .images()
+            .map(|(_, tag)| image_bytes(tag.digest))
+            .sum(),
+        bundle_bytes: layout.size(),
+    }
+}
