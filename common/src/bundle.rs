@@ -10,6 +10,7 @@ mod catalog_error;
 mod catalog_reader;
 mod contents;
 mod digest_index;
+mod features;
 mod file;
 mod finding;
 mod first_use;
@@ -34,6 +35,7 @@ pub use catalog::{
 };
 pub use catalog_error::CatalogError;
 pub use contents::Contents;
+pub use features::required_features;
 pub use file::BundleFile;
 pub use finding::{Finding, FindingKind};
 pub use layout::{Entry, Layout};

@@ -1,6 +1,7 @@
 //! Manifests: what their bytes refer to.
 
 mod fields;
+mod schema1;
 
 use serde_json::Value;
 
@@ -32,11 +33,9 @@ pub enum ManifestError {
     /// Not JSON, or not of a manifest's shape.
     #[error("the manifest cannot be read: {0}")]
     Malformed(String),
-    /// A Docker image manifest of schema 1.
-    #[error(
-        "Docker schema 1 manifests are not carried yet; push the image again with a current client"
-    )]
-    Schema1,
+    /// Of Docker's schema 1 and of a later one, and so nobody can tell what it refers to.
+    #[error("it cannot be told which schema the manifest is of: {0}")]
+    TwoSchemas(&'static str),
     /// Nothing in it tells what it refers to.
     #[error(
         "nothing is known of media type `{0}`, and it has no config, layers, manifests or blobs to follow"
@@ -55,7 +54,7 @@ pub enum ManifestError {
 
 /// A manifest, an index or an artifact: what its bytes say, without the bytes.
 ///
-/// Covers Docker schema 2 and manifest lists, OCI image manifests and indexes (OCI image
+/// Covers Docker schema 1 and 2 and manifest lists, OCI image manifests and indexes (OCI image
 /// specification, manifest.md and image-index.md), the OCI artifact manifest of the 1.1 release
 /// candidates, and any other media type whose references stand in fields of the same names.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -103,18 +102,28 @@ impl Manifest {
         }
         let fields: Fields = serde_json::from_slice(raw)
             .map_err(|error| ManifestError::Malformed(explained(&error)))?;
-        if fields.schema_version == Some(1) || fields.fs_layers.is_some() {
-            return Err(ManifestError::Schema1);
-        }
         let readable = fields.config.is_some()
             || fields.layers.is_some()
             || fields.manifests.is_some()
             || fields.blobs.is_some();
+        let digest = Digest::of(raw);
+        let named = fields.media_type.filter(|media_type| !media_type.is_empty());
+        if schema1::is_schema1(fields.schema_version, named.as_deref(), readable)? {
+            return Ok(Self {
+                digest,
+                size,
+                media_type: kinds::DOCKER_SCHEMA1.into(),
+                artifact_type: None,
+                children: Vec::new(),
+                blobs: schema1::layers(fields.fs_layers)?,
+                has_config: false,
+                subject: None,
+            });
+        }
         // Distribution's own rule for bytes that do not name their type: an index if they list
         // manifests, an image otherwise.
         let unnamed =
             if fields.manifests.is_some() { kinds::OCI_INDEX } else { kinds::OCI_MANIFEST };
-        let named = fields.media_type.filter(|media_type| !media_type.is_empty());
         let media_type = checked("mediaType", named)?.unwrap_or_else(|| unnamed.into());
         let artifact_type = match fields.artifact_type {
             Some(Value::String(text)) => checked("artifactType", Some(text))?,
@@ -138,16 +147,7 @@ impl Manifest {
             .collect::<Result<_, _>>()?;
         let subject = fields.subject.as_ref().and_then(|subject| subject.get("digest"));
         let subject = subject.and_then(Value::as_str).and_then(|digest| digest.parse().ok());
-        Ok(Self {
-            digest: Digest::of(raw),
-            size,
-            media_type,
-            artifact_type,
-            children,
-            blobs,
-            has_config,
-            subject,
-        })
+        Ok(Self { digest, size, media_type, artifact_type, children, blobs, has_config, subject })
     }
 
     /// The size of the exact bytes.
@@ -307,7 +307,7 @@ mod tests {
     #[test]
     fn refusals_say_why() {
         for (text, want) in [
-            (r#"{"schemaVersion":1,"fsLayers":[]}"#, "schema 1"),
+            (r#"{"schemaVersion":1,"fsLayers":[],"layers":[]}"#, "which schema"),
             (r#"{"schemaVersion":2,"mediaType":"x/y"}"#, "`x/y`"),
             (r#"{"schemaVersion":2,"layers":[{"digest":"md5:00"}]}"#, "`md5`"),
             (r#"{"schemaVersion":2,"layers":[{"digest":"rubbish"}]}"#, "`rubbish`"),

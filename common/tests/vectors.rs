@@ -131,7 +131,7 @@ fn the_schema_accepts_good_catalogs_and_refuses_bad_types() {
         let entry = entries.find(|entry| entry.path().unwrap().ends_with("bundle.json"));
         serde_json::from_reader(entry.unwrap()).unwrap()
     };
-    for name in ["good/empty", "good/image", "good/index", "good/nested"] {
+    for name in ["good/empty", "good/image", "good/index", "good/nested", "good/schema1"] {
         let catalog = catalog(name);
         let errors = schema.iter_errors(&catalog).map(|error| error.to_string());
         assert_eq!(errors.collect::<Vec<_>>(), Vec::<String>::new(), "{name}");

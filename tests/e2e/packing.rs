@@ -56,7 +56,7 @@ fn the_same_input_makes_the_same_bytes() {
 fn a_dry_run_tells_the_size_to_the_byte_and_writes_nothing() {
     let folder = tempfile::tempdir().unwrap();
     let folder = folder.path();
-    let tree = Tree::everything(&folder.join("storage"), 12);
+    let _ = Tree::everything(&folder.join("storage"), 12);
     let pack = |options: &[&str]| {
         let mut command = packer();
         command.args(["pack", "--storage", "storage", "-o", "images.tar", "--json"]).args(options);

@@ -6,6 +6,7 @@ use tranship_common::{Digest, kinds};
 
 const CONFIG: &str = "application/vnd.oci.image.config.v1+json";
 const LAYER: &str = "application/vnd.oci.image.layer.v1.tar";
+const SCHEMA1: &str = "application/vnd.docker.distribution.manifest.v1+json";
 
 /// Catalog and bytes of a bundle, to be changed before it is put together.
 #[derive(Clone)]
@@ -21,9 +22,13 @@ struct Draft {
 pub(crate) fn files() -> Vec<(String, Vec<u8>)> {
     let mut files = Vec::new();
     let mut good = serde_json::Map::new();
-    for (name, draft) in
-        [("empty", empty()), ("image", image()), ("index", index()), ("nested", nested(32))]
-    {
+    for (name, draft) in [
+        ("empty", empty()),
+        ("image", image()),
+        ("index", index()),
+        ("nested", nested(32)),
+        ("schema1", schema1()),
+    ] {
         let bytes = draft.bytes();
         let images: Vec<Value> =
             draft.images().map(|(name, digest)| json!([name, digest])).collect();
@@ -186,6 +191,84 @@ fn index() -> Draft {
     Draft { catalog, entries: vec![artifact, child, parent, empty, config, layer], index }
 }
 
+/// A Docker image of schema 1, two of whose layers are one, and a manifest list of it.
+fn schema1() -> Draft {
+    let (old, new) = (vec![1; 100], vec![2; 200]);
+    let [old_digest, new_digest] = [&old, &new].map(|bytes| text(Digest::of(bytes)));
+    // As a registry stores it: indented by three blanks, without signatures.
+    let image = format!(
+        r#"{{
+   "schemaVersion": 1,
+   "name": "old/app",
+   "tag": "1.0",
+   "architecture": "amd64",
+   "fsLayers": [
+      {{
+         "blobSum": "{new_digest}"
+      }},
+      {{
+         "blobSum": "{old_digest}"
+      }},
+      {{
+         "blobSum": "{new_digest}"
+      }}
+   ],
+   "history": [
+      {{
+         "v1Compatibility": "{{}}"
+      }},
+      {{
+         "v1Compatibility": "{{}}"
+      }},
+      {{
+         "v1Compatibility": "{{}}"
+      }}
+   ]
+}}"#
+    )
+    .into_bytes();
+    let list = json!({
+        "schemaVersion": 2,
+        "mediaType": kinds::DOCKER_LIST,
+        "manifests": [descriptor(SCHEMA1, &image)],
+    })
+    .to_string()
+    .into_bytes();
+    let [image_digest, list_digest] = [&image, &list].map(|bytes| text(Digest::of(bytes)));
+    let tag = |name: &str, digest: &str| json!({"name": name, "digest": digest, "pushed": "2015-04-16T10:00:00Z"});
+    let catalog = json!({
+        "formatVersion": 1,
+        "requiredFeatures": ["docker-schema-1"],
+        "repositories": [
+            {"name": "old/app", "tags": [tag("1.0", &image_digest), tag("all", &list_digest)]},
+        ],
+        "manifests": [
+            {
+                "digest": image_digest,
+                "size": image.len(),
+                "mediaType": SCHEMA1,
+                "blobs": [new_digest, old_digest],
+            },
+            {
+                "digest": list_digest,
+                "size": list.len(),
+                "mediaType": kinds::DOCKER_LIST,
+                "manifests": [image_digest],
+            },
+        ],
+        "blobs": [
+            {"digest": new_digest, "size": new.len()},
+            {"digest": old_digest, "size": old.len()},
+        ],
+    });
+    let index = vec![
+        named(SCHEMA1, &image, "old/app:1.0"),
+        named(kinds::DOCKER_LIST, &list, "old/app:all"),
+        named(kinds::OCI_INDEX, &list, "old/app:all"),
+    ];
+    Draft { catalog, entries: vec![image, list, new, old], index }
+}
+
 /// An image in an index in an index, and so on.
 fn nested(depth: usize) -> Draft {
     let mut draft = image();
@@ -293,6 +376,36 @@ fn bad_bundles() -> Vec<(&'static str, &'static str, &'static str, Vec<u8>)> {
             "the feature `teleport`",
             edited(|draft| {
                 draft.catalog["requiredFeatures"] = json!(["teleport"]);
+            }),
+        ),
+        (
+            "schema1-unannounced",
+            "an image of schema 1 is listed, but its feature is not required",
+            "requires no feature, but what it lists needs the feature `docker-schema-1`",
+            {
+                let mut draft = schema1();
+                draft.catalog["requiredFeatures"] = json!([]);
+                draft.bytes()
+            },
+        ),
+        (
+            "schema1-hidden",
+            "an image of schema 1 is listed with the media type of another kind",
+            "does not describe the manifest",
+            {
+                let mut draft = schema1();
+                draft.catalog["requiredFeatures"] = json!([]);
+                draft.catalog["manifests"][0]["mediaType"] = json!(kinds::OCI_MANIFEST);
+                draft.index[0]["mediaType"] = json!(kinds::OCI_MANIFEST);
+                draft.bytes()
+            },
+        ),
+        (
+            "feature-unneeded",
+            "a feature is required that nothing in the bundle needs",
+            "requires the feature `docker-schema-1`, but what it lists needs no feature",
+            edited(|draft| {
+                draft.catalog["requiredFeatures"] = json!(["docker-schema-1"]);
             }),
         ),
         (

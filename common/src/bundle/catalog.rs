@@ -17,7 +17,8 @@ pub const FORMAT_VERSION: u32 = 1;
 pub struct Catalog {
     /// Version of the format, [`FORMAT_VERSION`].
     pub format_version: u32,
-    /// Features that a reader must know to read the bundle; version 1 defines none.
+    /// Features that a reader must know to read the bundle: those of
+    /// [`required_features`](super::required_features).
     pub required_features: Vec<String>,
     /// Repositories in ascending order of their names (bytes).
     pub repositories: Vec<RepositoryEntry>,

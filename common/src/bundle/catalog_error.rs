@@ -18,6 +18,14 @@ pub enum CatalogError {
     /// Needs features that this program does not know.
     #[error("the bundle requires {}, which this program does not know: use a newer one", features(.0))]
     Features(Vec<String>),
+    /// Requires other features than what it lists needs.
+    #[error("the catalog requires {}, but what it lists needs {}", features(.required), features(.needed))]
+    OtherFeatures {
+        /// What it requires.
+        required: Vec<String>,
+        /// What it should.
+        needed: Vec<String>,
+    },
     /// Larger, deeper or longer than the format allows.
     #[error("{what}, more than the {limit} that the format allows")]
     Limit {
@@ -57,9 +65,13 @@ impl CatalogError {
     }
 }
 
-/// ``the feature `a` `` or ``the features `a`, `b` ``.
+/// ``no feature``, ``the feature `a` `` or ``the features `a`, `b` ``.
 fn features(names: &[String]) -> String {
-    let noun = if names.len() == 1 { "feature" } else { "features" };
+    let noun = match names.len() {
+        0 => return "no feature".to_owned(),
+        1 => "feature",
+        _ => "features",
+    };
     let names: Vec<String> = names.iter().map(|name| format!("`{}`", quoted(name))).collect();
     format!("the {noun} {}", names.join(", "))
 }

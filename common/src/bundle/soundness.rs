@@ -6,6 +6,7 @@ use std::collections::HashSet;
 use super::catalog::{Catalog, FORMAT_VERSION, LeftOut, ManifestEntry, RepositoryEntry, TagEntry};
 use super::catalog_error::CatalogError;
 use super::contents::Contents;
+use super::features::{self, KNOWN};
 use crate::limits::{
     MAX_BUNDLE, MAX_CATALOG, MAX_FEATURE, MAX_FEATURES, MAX_LEFT_OUT, MAX_MANIFEST, MAX_MEDIA_TYPE,
     MAX_NESTING,
@@ -22,7 +23,7 @@ pub(super) fn check_version(version: u64) -> Result<u32, CatalogError> {
     }
 }
 
-/// Version 1 defines no feature, so none is known.
+/// Features that are required, before it is known what for.
 pub(super) fn check_features(features: &[String]) -> Judgement {
     let count = features.len();
     within(count, MAX_FEATURES, || format!("the bundle requires {count} features"))?;
@@ -31,7 +32,9 @@ pub(super) fn check_features(features: &[String]) -> Judgement {
         let what = || format!("the name of a required feature has {length} bytes");
         within(length, MAX_FEATURE, what)?;
     }
-    if features.is_empty() { Ok(()) } else { Err(CatalogError::Features(features.to_vec())) }
+    let is_unknown = |feature: &&String| !KNOWN.contains(&feature.as_str());
+    let unknown: Vec<String> = features.iter().filter(is_unknown).cloned().collect();
+    if unknown.is_empty() { Ok(()) } else { Err(CatalogError::Features(unknown)) }
 }
 
 /// The size of `bundle.json` in bytes.
@@ -52,6 +55,10 @@ pub(super) fn check(contents: &Contents) -> Judgement {
         contents.catalog();
     check_version(u64::from(*format_version))?;
     check_features(required_features)?;
+    let needed = features::required_features(manifests);
+    if *required_features != needed {
+        return Err(CatalogError::OtherFeatures { required: required_features.clone(), needed });
+    }
     let size: u128 = contents.entries().map(|entry| u128::from(entry.size)).sum();
     within(size, MAX_BUNDLE, || format!("the catalog announces {size} bytes"))?;
     manifests.iter().try_for_each(check_texts)?;

@@ -27,7 +27,8 @@ pub(super) struct Fields {
     pub(super) blobs: Option<Vec<Reference>>,
     /// Whatever stands there, as for the artifact type.
     pub(super) subject: Option<Value>,
-    pub(super) fs_layers: Option<IgnoredAny>,
+    /// The layers of schema 1.
+    pub(super) fs_layers: Option<Vec<Layer>>,
 }
 
 /// A descriptor as it stands.
@@ -37,6 +38,12 @@ pub(super) struct Reference {
     pub(super) digest: Option<String>,
     pub(super) size: Option<i64>,
     pub(super) urls: Option<Vec<IgnoredAny>>,
+}
+
+/// A layer of schema 1 as it stands.
+#[derive(Debug, Default)]
+pub(super) struct Layer {
+    pub(super) blob_sum: Option<String>,
 }
 
 /// An object whose known keys are taken in their own spelling only.
@@ -105,6 +112,20 @@ impl Object for Reference {
     }
 }
 
+impl Object for Layer {
+    const KEYS: &'static [&'static str] = &["blobSum"];
+    const WHAT: &'static str = "a layer";
+
+    fn take<'de, A: MapAccess<'de>>(
+        &mut self,
+        _: &'static str,
+        map: &mut A,
+    ) -> Result<(), A::Error> {
+        self.blob_sum = map.next_value()?;
+        Ok(())
+    }
+}
+
 /// The key itself, or `None` for one that is not known.
 fn known<O: Object, E: Error>(key: &str) -> Result<Option<&'static str>, E> {
     let exact = O::KEYS.iter().find(|known| **known == key);
@@ -165,6 +186,12 @@ impl<'de> Deserialize<'de> for Fields {
 }
 
 impl<'de> Deserialize<'de> for Reference {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_map(ObjectVisitor(PhantomData))
+    }
+}
+
+impl<'de> Deserialize<'de> for Layer {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         deserializer.deserialize_map(ObjectVisitor(PhantomData))
     }

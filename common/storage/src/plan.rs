@@ -5,7 +5,7 @@ use std::collections::{HashMap, HashSet};
 use serde::Serialize;
 use tranship_common::bundle::{
     BlobEntry, Catalog, CatalogError, Contents, FORMAT_VERSION, Layout, LeftOut, LeftOutImage,
-    ManifestEntry, RepositoryEntry,
+    ManifestEntry, RepositoryEntry, required_features,
 };
 use tranship_common::limits::MAX_LEFT_OUT;
 use tranship_common::{Digest, Marks};
@@ -72,12 +72,13 @@ impl Plan {
         let blobs = blobs(scan, &manifests);
         let is_absent = |digest| scan.find(digest).is_none_or(|node| scan.is_absent(node));
         let entries = manifests.iter().filter_map(|node| scan.manifest(*node));
-        let manifests = entries.map(|manifest| ManifestEntry::describe(manifest, is_absent));
+        let manifests: Vec<_> =
+            entries.map(|manifest| ManifestEntry::describe(manifest, is_absent)).collect();
         let catalog = Catalog {
             format_version: FORMAT_VERSION,
-            required_features: Vec::new(),
+            required_features: required_features(&manifests),
             repositories,
-            manifests: manifests.collect(),
+            manifests,
             blobs,
             left_out: left_out(&chosen, findings, selection),
         };
