@@ -222,6 +222,11 @@ impl Failure {
         }
     }
 
+    /// The same failure, with more to say of it.
+    pub(crate) fn with(self, more: &str) -> Self {
+        Self { text: format!("{}; {more}", self.text).into(), ..self }
+    }
+
     /// Whether other things may still be had of the target. Read-only mode is a finding of its own.
     pub(crate) fn leaves_hope(&self) -> bool {
         self.extent != Extent::Target || self.kind == Kind::ReadOnly

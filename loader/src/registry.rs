@@ -10,6 +10,7 @@ mod credentials;
 mod error;
 mod lists;
 mod manifests;
+mod schema1;
 mod target;
 mod tls;
 mod transport;

@@ -35,6 +35,14 @@ fn retag(tree: &mut Tree, bytes: &[u8]) -> PathBuf {
     tree.blob_path(digest)
 }
 
+/// An image of schema 1 with one layer, which is named by this sum.
+fn schema1(sum: &str) -> Value {
+    json!({
+        "schemaVersion": 1, "name": "bad/image", "tag": "1", "architecture": "amd64",
+        "fsLayers": [{"blobSum": sum}], "history": [{"v1Compatibility": "{}"}],
+    })
+}
+
 const BREAKS: &[(&str, &str, Break)] = &[
     ("a link whose manifest is missing", "is missing", |tree| {
         fs::remove_file(manifest(tree)).unwrap();
@@ -100,12 +108,25 @@ const BREAKS: &[(&str, &str, Break)] = &[
     ("a manifest that is too large", "more than the 4194304", |tree| {
         retag(tree, &vec![b' '; (4 << 20) + 1])
     }),
-    ("a Docker schema 1 manifest", "schema 1 manifests are not carried yet", |tree| {
-        let manifest = json!({
-            "schemaVersion": 1, "name": "bad/image", "tag": "1", "architecture": "amd64",
-            "fsLayers": [{"blobSum": Digest::of(b"layer").to_string()}],
-            "history": [{"v1Compatibility": "{}"}],
-        });
+    ("a layer of schema 1 that is missing", "is missing", |tree| {
+        let layer = Digest::of(b"a layer that was never pushed");
+        retag(tree, schema1(&layer.to_string()).to_string().as_bytes());
+        tree.blob_path(layer)
+    }),
+    ("a truncated layer of schema 1, which tells no sizes", "hashes to", |tree| {
+        let layer = tree.blob(b"a layer that is there in part");
+        retag(tree, schema1(&layer.to_string()).to_string().as_bytes());
+        let path = tree.blob_path(layer);
+        fs::write(&path, b"a layer that is").unwrap();
+        path
+    }),
+    ("a layer of schema 1 with a sum of old", "reference in the manifest", |tree| {
+        let sum = format!("tarsum.v1+sha256:{}", Digest::of(b"").hex());
+        retag(tree, schema1(&sum).to_string().as_bytes())
+    }),
+    ("a manifest of two schemas", "which schema the manifest is of", |tree| {
+        let mut manifest = schema1(&Digest::of(b"layer").to_string());
+        manifest["layers"] = json!([]);
         retag(tree, manifest.to_string().as_bytes())
     }),
     ("an unknown media type without references", "nothing is known of media type", |tree| {

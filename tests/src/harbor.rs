@@ -5,6 +5,7 @@
 //! mode, and the API calls that a load makes. As Harbor does, it lets one request at a time push
 //! into a project.
 
+use std::borrow::Cow;
 use std::collections::{BTreeMap, HashMap};
 use std::path::PathBuf;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard};
@@ -14,7 +15,8 @@ use std::time::Duration;
 use tranship_common::Digest;
 
 use crate::front::{Answer, Front, Judge, Request, Verdict};
-use crate::registry::Registry;
+use crate::registry::{self, Registry};
+use crate::schema1;
 use crate::tls::Certificates;
 
 mod accounts;
@@ -142,7 +144,7 @@ impl Harbor {
         certificates: Option<&Certificates>,
         trouble: impl Fn(&Request, &mut State) -> Option<Verdict> + Send + Sync + 'static,
     ) -> Self {
-        let registry = Registry::start();
+        let registry = Registry::with(&registry::Options { schema1: true, ..Default::default() });
         let double = Arc::new(Double {
             state: Mutex::new(State::new(registry.storage(), certificates.is_some())),
             hold: Mutex::new(Arc::new(|_| {})),
@@ -276,8 +278,14 @@ impl State {
     }
 }
 
-fn digest_of(bytes: &[u8]) -> String {
-    Digest::of(bytes).to_string()
+/// What the registry stores of a manifest that is pushed: of schema 1 the payload.
+fn stored(manifest: &[u8]) -> Cow<'_, [u8]> {
+    schema1::payload(manifest).map_or(Cow::Borrowed(manifest), Cow::Owned)
+}
+
+/// The digest of a manifest that is pushed.
+fn digest_of(manifest: &[u8]) -> String {
+    Digest::of(&stored(manifest)).to_string()
 }
 
 /// The project that a push of an image goes into.

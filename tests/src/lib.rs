@@ -10,6 +10,7 @@ pub mod http;
 pub mod nginx;
 pub mod programs;
 pub mod registry;
+pub mod schema1;
 pub mod shown;
 pub mod skopeo;
 pub mod tls;

@@ -31,6 +31,8 @@ pub struct Options<'a> {
     pub storage: Option<&'a Path>,
     /// Refuse images with foreign layers, as a registry does that is not told otherwise.
     pub foreign_layers_refused: bool,
+    /// Take Docker images of schema 1, as Harbor's backend does.
+    pub schema1: bool,
 }
 
 /// A running docker-registry.
@@ -241,6 +243,9 @@ fn config(folder: &Path, storage: &Path, port: u16, options: &Options<'_>) -> St
         // Without the setting the registry refuses images with foreign layers.
         urls = if options.foreign_layers_refused { "^$" } else { "^https?://" },
     );
+    if options.schema1 {
+        text += "compatibility:\n  schema1: {enabled: true}\n";
+    }
     if let Some(certificates) = options.certificates {
         let certificates = certificates.folder().display();
         text += &format!(

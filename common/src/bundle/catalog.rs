@@ -6,7 +6,9 @@ use std::io::{self, BufWriter, Write};
 use serde::{Deserialize, Serialize};
 
 use super::PIECE;
-use crate::{Descriptor, Digest, Manifest, ManifestError, MediaType, PushTime, Repository, Tag};
+use crate::{
+    Descriptor, Digest, Manifest, ManifestError, MediaType, PushTime, Repository, Tag, kinds,
+};
 
 /// The version of the bundle format that this code writes and the only one that it reads.
 pub const FORMAT_VERSION: u32 = 1;
@@ -157,6 +159,12 @@ pub enum DescriptionError {
 }
 
 impl ManifestEntry {
+    /// Whether it is a Docker image of schema 1, whose bytes are signed before they are pushed.
+    #[must_use]
+    pub fn is_schema1(&self) -> bool {
+        self.media_type.as_str() == kinds::DOCKER_SCHEMA1
+    }
+
     /// Checks that this is what the bytes of the manifest say.
     ///
     /// # Errors

@@ -17,8 +17,13 @@ use crate::plan::survey::{Projects, Standing, Survey, SurveyedImage};
 use crate::transfer::retry::Patience;
 
 /// The types of manifests that Harbor stores.
-const STORED: [&str; 4] =
-    [kinds::OCI_MANIFEST, kinds::OCI_INDEX, kinds::DOCKER_MANIFEST, kinds::DOCKER_LIST];
+const STORED: [&str; 5] = [
+    kinds::OCI_MANIFEST,
+    kinds::OCI_INDEX,
+    kinds::DOCKER_MANIFEST,
+    kinds::DOCKER_LIST,
+    kinds::DOCKER_SCHEMA1,
+];
 
 /// Layers larger than this (bytes) are too much for old versions of Harbor.
 const LARGE_BLOB: u64 = 32 << 30;

@@ -233,6 +233,13 @@ impl Answer {
         self.has_code("MANIFEST_BLOB_UNKNOWN") || self.has_code("MANIFEST_INVALID")
     }
 
+    /// Whether the registry has failed for a reason that it has no words for. To Distribution a kind
+    /// of manifest that it is told not to take is one; what passes is another as a rule.
+    pub(crate) fn has_no_words(&self) -> bool {
+        let [(code, message)] = &self.errors[..] else { return false };
+        self.status.is_server_error() && code == "UNKNOWN" && message == "unknown error"
+    }
+
     /// What a person can do about it, where that is known.
     fn hint(&self) -> &'static str {
         match self.status {

@@ -1,5 +1,7 @@
 //! Manifests (OCI distribution specification, "Pulling manifests", "Pushing Manifests").
 
+use std::sync::Arc;
+
 use bytes::Bytes;
 use reqwest::header::{ACCEPT, CONTENT_TYPE, HeaderMap};
 use reqwest::{Method, Response, StatusCode};
@@ -8,7 +10,7 @@ use tranship_common::{Digest, MediaType, Repository, kinds};
 use url::Url;
 
 use super::client::push_to;
-use super::{Registry, RequestError};
+use super::{Registry, RequestError, schema1};
 
 impl Registry {
     /// The digest of the manifest that a tag or digest names, or `None` where there is none. Where
@@ -52,7 +54,8 @@ impl Registry {
         }
         let response = self.expect(Method::GET, &url, response, &[StatusCode::OK]).await?;
         let bytes = self.body(&url, response, MAX_MANIFEST).await?;
-        Ok(Some(Digest::of(&bytes)))
+        // Of schema 1 it is the payload that has the digest.
+        Ok(Some(Digest::of(schema1::payload(&bytes).as_deref().unwrap_or(&bytes))))
     }
 
     async fn ask_for_manifest(
@@ -69,7 +72,7 @@ impl Registry {
         Ok((url, response))
     }
 
-    /// Stores a manifest under its digest or a tag. Returns whether the registry says that it is
+    /// Stores a manifest under its digest or a tag; one of schema 1 is signed first. Returns whether the registry says that it is
     /// stored; one that only says that all is well has to be asked.
     pub(crate) async fn put_manifest(
         &self,
@@ -79,9 +82,16 @@ impl Registry {
         bytes: Bytes,
     ) -> Result<bool, RequestError> {
         let url = self.url(repository, &format!("manifests/{reference}"));
-        let put = || {
-            self.http.put(url.clone()).header(CONTENT_TYPE, media_type.as_str()).body(bytes.clone())
+        let (content_type, body) = match media_type.as_str() {
+            kinds::DOCKER_SCHEMA1 => {
+                let signed = schema1::signed(&bytes);
+                let signed = signed.map_err(|error| RequestError::Content(Arc::new(error)))?;
+                (kinds::DOCKER_SCHEMA1_SIGNED, Bytes::from(signed))
+            }
+            own => (own, bytes.clone()),
         };
+        let put =
+            || self.http.put(url.clone()).header(CONTENT_TYPE, content_type).body(body.clone());
         let response = self.send(&push_to(repository), put).await?;
         let good = [StatusCode::CREATED, StatusCode::OK, StatusCode::ACCEPTED];
         let response = self.expect(Method::PUT, &url, response, &good).await?;
@@ -101,7 +111,14 @@ fn content_digest(headers: &HeaderMap) -> Option<Digest> {
 
 /// All types of manifests, since Harbor calls one that is not asked for by its type missing.
 fn accepted(media_type: &MediaType) -> String {
-    let known = [kinds::OCI_MANIFEST, kinds::OCI_INDEX, kinds::DOCKER_MANIFEST, kinds::DOCKER_LIST];
+    let known = [
+        kinds::OCI_MANIFEST,
+        kinds::OCI_INDEX,
+        kinds::DOCKER_MANIFEST,
+        kinds::DOCKER_LIST,
+        kinds::DOCKER_SCHEMA1_SIGNED,
+        kinds::DOCKER_SCHEMA1,
+    ];
     let own = (!known.contains(&media_type.as_str())).then_some(media_type.as_str());
     known.into_iter().chain(own).collect::<Vec<_>>().join(", ")
 }

@@ -9,7 +9,14 @@ use super::Transfer;
 use crate::failure::{About, Failure, Kind};
 use crate::plan::mapping::TargetRepository;
 use crate::plan::work::Work;
-use crate::registry::{RequestError, whole};
+use crate::registry::{Answer, RequestError, whole};
+
+/// What is to be said of a Docker image of schema 1 that is refused. Distribution 2.1 and later do not
+/// compare its name for itself with the repository's; there are registries that do.
+const SCHEMA1_ADVICE: &str = "this is a Docker image of schema 1, which the registry may not take \
+     (docker-registry 2 does if compatibility.schema1.enabled is set), or only under the name that \
+     the image gives itself: allow it there, or push the image anew with a current client and pack \
+     it again";
 
 /// So often a manifest is looked for that the registry has taken, but does not say to have stored.
 const MAX_LOOKS: u32 = 5;
@@ -74,6 +81,7 @@ impl Transfer<'_> {
     ) -> Result<(), Failure> {
         let (name, media_type) = (repository.name(), &entry.media_type);
         let mut retries = self.patience.begin(About::Repository(repository));
+        let mut without_words = 0;
         loop {
             let put = self.registry.put_manifest(name, reference, media_type, bytes.clone()).await;
             let error = match put {
@@ -104,9 +112,24 @@ impl Transfer<'_> {
                         _ => error,
                     }
                 }
+                // The registry is well, perhaps, and takes no such manifest: then it says so again.
+                Err(error)
+                    if entry.is_schema1() && error.answer().is_some_and(Answer::has_no_words) =>
+                {
+                    if without_words > 0 {
+                        let text = format!("{}; {SCHEMA1_ADVICE}", error.in_words());
+                        return Err(Failure::refused(text));
+                    }
+                    without_words += 1;
+                    self.patience.pause(0).await?;
+                    continue;
+                }
                 Err(error) => error,
             };
-            retries.after(&error).await?;
+            retries.after(&error).await.map_err(|failure| match failure.kind {
+                Kind::Refused if entry.is_schema1() => failure.with(SCHEMA1_ADVICE),
+                _ => failure,
+            })?;
         }
         retries.went_well();
         Ok(())

@@ -9,7 +9,7 @@ use hyper::header::HeaderMap;
 use serde_json::Value;
 
 use super::images::{Endpoint, Subject};
-use super::{Project, State, digest_of};
+use super::{Project, State, digest_of, stored};
 use crate::front::{Answer, Request, Verdict};
 
 impl State {
@@ -54,7 +54,7 @@ impl State {
             ("PUT", Endpoint::Manifest) => {
                 let manifest = serde_json::from_slice(&request.body).unwrap_or_default();
                 let mut all = references(&manifest);
-                all.push((digest_of(&request.body), request.body.len() as u64));
+                all.push((digest_of(&request.body), stored(&request.body).len() as u64));
                 all
             }
             ("PUT", Endpoint::Blob) => {
@@ -113,13 +113,14 @@ pub(super) fn references(manifest: &Value) -> Vec<(String, u64)> {
         let media_type = descriptor["mediaType"].as_str().unwrap_or_default();
         media_type.contains("foreign") || media_type.contains("nondistributable")
     };
-    [vec![manifest["config"].clone()], of("layers"), of("manifests")]
+    [vec![manifest["config"].clone()], of("layers"), of("manifests"), of("fsLayers")]
         .concat()
         .iter()
         .filter(|descriptor| !is_foreign(descriptor))
         .filter_map(|descriptor| {
-            let digest = descriptor["digest"].as_str()?.to_owned();
-            Some((digest, descriptor["size"].as_u64().unwrap_or(0)))
+            // Layers of schema 1 tell no size; they were pushed before, and Harbor remembers it.
+            let digest = descriptor["digest"].as_str().or(descriptor["blobSum"].as_str())?;
+            Some((digest.to_owned(), descriptor["size"].as_u64().unwrap_or(0)))
         })
         .collect()
 }
