@@ -19,5 +19,6 @@ mod proxies; // a real nginx before the target
 mod quirks; // registries that answer otherwise than one would think
 mod refusals; // what cannot pass is not repeated
 mod roundtrip; // the main job, with standard tools as witnesses
+mod running; // a registry that changes while it is read
 mod schema1; // Docker images of schema 1
 mod uploads; // what is sent, how often, and in which order

@@ -144,6 +144,18 @@ impl Registry {
         digest
     }
 
+    /// Has it collect its garbage while it runs; `untagged` are then garbage too.
+    ///
+    /// # Panics
+    /// When its collector fails.
+    pub fn collect_garbage(&self, untagged: bool) {
+        let mut collect = Command::new("docker-registry");
+        collect.arg("garbage-collect").args(untagged.then_some("-m"));
+        let collected = collect.arg(self.folder.path().join("config.yml")).output();
+        let collected = collected.expect("docker-registry is installed");
+        assert!(collected.status.success(), "{collected:?}");
+    }
+
     /// Upload sessions that were neither finished nor given back.
     ///
     /// # Panics
