@@ -189,3 +189,6 @@ fn broken_tags(chosen: &Chosen, scan: &Scan) -> Vec<(Repository, Tag)> {
     let tags: HashSet<_> = chosen.repositories.iter().flat_map(of).collect();
     tags.into_iter().collect()
 }
+
+#[cfg(test)]
+mod tests;
