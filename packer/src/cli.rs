@@ -75,7 +75,8 @@ pub(crate) struct Pack {
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:
   packer list --storage /var/lib/registry > images.list
-  packer list --storage docker.tar --exclude '**:*-dev'")]
+  packer list --storage docker.tar --exclude '**:*-dev'
+  packer list --storage /var/lib/registry --report picture.html > images.list")]
 pub(crate) struct List {
     #[command(flatten)]
     pub(crate) storage: StorageOptions,
@@ -84,6 +85,10 @@ pub(crate) struct List {
     /// Print JSON, with digest, media type and size of each manifest
     #[arg(long)]
     pub(crate) json: bool,
+    /// Write a picture to choose by, a page (FILE.html) or JSON (FILE.json): what each project,
+    /// repository and tag takes, and what leaving it out would save
+    #[arg(long, value_name = "FILE")]
+    pub(crate) report: Option<PathBuf>,
 }
 
 /// Read and hash everything that would be packed, without writing anything

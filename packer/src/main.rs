@@ -5,6 +5,7 @@ mod cli;
 mod commands;
 mod output;
 mod pack;
+mod picture;
 mod report;
 mod stop;
 

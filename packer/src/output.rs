@@ -7,6 +7,9 @@ mod write_behind;
 use std::io;
 use std::path::{Path, PathBuf};
 
+use tranship_common::StagedFile;
+use tranship_terminal::ReportFile;
+
 pub(crate) use file::FileOutput;
 
 /// Why nothing can be written there.
@@ -60,4 +63,15 @@ impl Output {
             Self::Pipe => None,
         }
     }
+}
+
+/// Opens what `--report` names, unless the storage has it.
+pub(crate) fn open_report(
+    path: &Path,
+    is_source: impl Fn(&Path) -> bool,
+) -> anyhow::Result<ReportFile> {
+    if StagedFile::target_of(path).is_ok_and(|target| is_source(&target)) {
+        return Err(OutputError::InStorage { what: "report" }.into());
+    }
+    ReportFile::open(path)
 }

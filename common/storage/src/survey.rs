@@ -101,8 +101,22 @@ impl<'a> Survey<'a> {
     /// # Errors
     /// [`CatalogError`] when it is more than one bundle can hold.
     pub fn look(&mut self, progress: &dyn Progress) -> Result<Surveyed, CatalogError> {
+        self.look_and(progress, |_, _| ())
+    }
+
+    /// [`look`](Self::look), with a look for somebody else at what was chosen and how it hangs
+    /// together.
+    ///
+    /// # Errors
+    /// As for `look`.
+    pub fn look_and(
+        &mut self,
+        progress: &dyn Progress,
+        and: impl FnOnce(&Chosen, &Scan),
+    ) -> Result<Surveyed, CatalogError> {
         progress.begin("scanning", 0, 0);
         let (chosen, scan, unreached) = self.look_until_nothing_changes(progress);
+        and(&chosen, &scan);
         let findings = findings(self.source, &chosen, &scan);
         let notices = chosen.notices.clone();
         let other_platforms = chosen.other_platforms.clone();

@@ -1,19 +1,30 @@
 //! `packer list`: the tagged images.
 
-use tranship_storage::Survey;
-use tranship_terminal::{Exit, ListedImage, Terminal, list};
+use std::ffi::OsStr;
+use std::path::Path;
+
+use tranship_storage::{Chosen, Scan, Survey};
+use tranship_terminal::{Exit, ListedImage, Terminal, json, list};
 
 use crate::choice::{open_source, read_selection, readers};
 use crate::cli::List;
+use crate::output::open_report;
+use crate::picture::Picture;
 
 pub(crate) fn run(options: &List, terminal: Terminal) -> anyhow::Result<Exit> {
     let source = open_source(&options.storage)?;
+    let is_source = |file: &Path| source.contains(file);
+    let report = options.report.as_deref().map(|path| open_report(path, is_source)).transpose()?;
     let selection = read_selection(&options.selection)?;
     let progress = terminal.progress();
-    let surveyed = readers(&*source, None)?.install(|| {
-        let mut survey = Survey::new(&*source, &selection, &*progress)?;
-        anyhow::Ok(survey.look(&*progress)?)
-    })?;
+    let readers = readers(&*source, None)?;
+    let mut survey = readers.install(|| Survey::new(&*source, &selection, &*progress))?;
+    let stored = report.is_some().then(|| readers.install(|| source.blobs())).transpose()?;
+    let mut picture = None;
+    let draw = |chosen: &Chosen, scan: &Scan| {
+        picture = stored.map(|stored| Picture::new(chosen, scan, &stored));
+    };
+    let surveyed = readers.install(|| survey.look_and(&*progress, draw))?;
     drop(progress);
     let images: Vec<_> = surveyed
         .plan
@@ -24,6 +35,13 @@ pub(crate) fn run(options: &List, terminal: Terminal) -> anyhow::Result<Exit> {
         .collect();
     list(&images, options.json, terminal)?;
     super::show(&surveyed, terminal);
+    if let (Some(file), Some(picture)) = (report, picture) {
+        let text = match file.path().extension() == Some(OsStr::new("html")) {
+            true => picture.to_html(&options.storage.storage.display().to_string())?,
+            false => json(&picture)?,
+        };
+        file.write(&text)?;
+    }
     if images.is_empty() {
         terminal.problem("no image was found");
     }

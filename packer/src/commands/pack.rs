@@ -6,13 +6,13 @@ use std::path::Path;
 use anyhow::{Context, bail};
 use indicatif::BinaryBytes;
 use rayon::ThreadPool;
-use tranship_common::{Digest, Progress, StagedFile};
+use tranship_common::{Digest, Progress};
 use tranship_storage::{Source, Survey, Surveyed, Totals, broken_images};
-use tranship_terminal::{Exit, ReportFile, Terminal, json, quantity};
+use tranship_terminal::{Exit, Terminal, json, quantity};
 
 use crate::choice::{open_source, read_selection, readers};
 use crate::cli::Pack;
-use crate::output::{Output, OutputError};
+use crate::output::{Output, open_report};
 use crate::pack::{PackError, find_damage, pack, pack_passing};
 use crate::report::Report;
 use crate::stop;
@@ -65,13 +65,6 @@ pub(crate) fn run(options: &Pack, terminal: Terminal) -> anyhow::Result<Exit> {
     }
     write_report()?;
     Ok(if super::is_partial(surveyed) { Exit::Partial } else { Exit::Done })
-}
-
-fn open_report(path: &Path, is_source: impl Fn(&Path) -> bool) -> anyhow::Result<ReportFile> {
-    if StagedFile::target_of(path).is_ok_and(|target| is_source(&target)) {
-        return Err(OutputError::InStorage { what: "report" }.into());
-    }
-    ReportFile::open(path)
 }
 
 struct Run<'a> {
