@@ -124,12 +124,14 @@ impl Manifest {
         // manifests, an image otherwise.
         let unnamed =
             if fields.manifests.is_some() { kinds::OCI_INDEX } else { kinds::OCI_MANIFEST };
-        let media_type = checked("mediaType", named)?.unwrap_or_else(|| unnamed.into());
+        let named_type = checked("mediaType", named)?;
+        let media_type = named_type.clone().unwrap_or_else(|| unnamed.into());
         let artifact_type = match fields.artifact_type {
             Some(Value::String(text)) => checked("artifactType", Some(text))?,
             _ => None,
         };
-        if !readable {
+        // Go takes `null` for an empty list, and what is left out too.
+        if !readable && !named_type.is_some_and(|media_type| media_type.is_of_schema2()) {
             return Err(ManifestError::Unknown(media_type));
         }
         let is_blob = |listed: &Reference| {
@@ -276,6 +278,13 @@ mod tests {
         assert_eq!(lenient.media_type().as_str(), kinds::OCI_MANIFEST);
         assert_eq!(lenient.config().unwrap().size, None);
         assert_eq!((lenient.subject(), lenient.artifact_type()), (None, None));
+        for kind in [kinds::OCI_INDEX, kinds::DOCKER_LIST, kinds::OCI_MANIFEST] {
+            for empty in ["", r#","manifests":null,"layers":null"#] {
+                let text = format!(r#"{{"schemaVersion":2,"mediaType":"{kind}"{empty}}}"#);
+                let manifest = parse(&text).unwrap();
+                assert!(manifest.children().is_empty() && manifest.blobs().is_empty(), "{text}");
+            }
+        }
         for subject in [r#"{"digest":"md5:00"}"#, r#""DIGEST""#, "{}", "null", "3"] {
             let odd = parse(&format!(r#"{{"layers":[],"subject":{subject}}}"#)).unwrap();
             assert_eq!(odd.subject(), None);

@@ -44,6 +44,13 @@ impl MediaType {
             || self.0.starts_with("application/vnd.oci.image.layer.nondistributable.")
     }
 
+    /// Whether this is an image or an index of Docker's schema 2 or of OCI, so that it is known in
+    /// which fields its references stand.
+    #[must_use]
+    pub fn is_of_schema2(&self) -> bool {
+        COMMON.contains(&self.as_str())
+    }
+
     /// Whether this is the type of a layer or a config. An index may list such (BuildKit's caches
     /// do); whatever else it lists is a manifest.
     #[must_use]
