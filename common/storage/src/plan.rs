@@ -8,7 +8,7 @@ use tranship_common::bundle::{
     ManifestEntry, RepositoryEntry, required_features,
 };
 use tranship_common::limits::MAX_LEFT_OUT;
-use tranship_common::{Digest, Marks};
+use tranship_common::{Digest, Manifest, Marks};
 
 use crate::chosen::Chosen;
 use crate::finding::Finding;
@@ -132,7 +132,7 @@ fn whole(
 fn blobs(scan: &Scan, manifests: &[u32]) -> Vec<BlobEntry> {
     let needed = || manifests.iter().filter_map(|node| scan.manifest(*node));
     let configs = needed().filter_map(|manifest| manifest.config());
-    let all = needed().flat_map(|manifest| manifest.blobs());
+    let all = needed().flat_map(Manifest::blobs);
     let mut seen: HashSet<u32> = HashSet::new();
     configs
         .chain(all)
@@ -168,7 +168,9 @@ fn left_out(chosen: &Chosen, findings: &[Finding], selection: String) -> LeftOut
 
 fn shortened(mut text: String) -> String {
     if text.len() > MAX_LEFT_OUT {
-        text.truncate(text.floor_char_boundary(MAX_LEFT_OUT - '…'.len_utf8()));
+        let room = MAX_LEFT_OUT - '…'.len_utf8();
+        let end = (0..=room).rev().find(|end| text.is_char_boundary(*end));
+        text.truncate(end.unwrap_or_default());
         text.push('…');
     }
     text

@@ -54,7 +54,7 @@ impl FromStr for Platform {
             !part.is_empty() && part.bytes().all(legal)
         };
         match parts.as_slice() {
-            parts if !parts.iter().all(|part| is_word(part)) => Err(PlatformError),
+            parts if !parts.iter().all(is_word) => Err(PlatformError),
             [os, architecture] => Ok(Self::new(os, architecture, "")),
             [os, architecture, variant] => Ok(Self::new(os, architecture, variant)),
             _ => Err(PlatformError),
