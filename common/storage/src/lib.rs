@@ -7,6 +7,7 @@
 //! Nothing here prints or reads the environment.
 
 mod chosen;
+mod database;
 mod finding;
 mod folder;
 mod inventory;

@@ -3,21 +3,12 @@
 
 use std::collections::{BTreeSet, HashMap, HashSet};
 
-use tranship_common::{Digest, Progress, PushTime};
+use tranship_common::{Digest, Manifest, Progress};
 
 use crate::chosen::Chosen;
 use crate::inventory::Inventory;
 use crate::manifests::Manifests;
 use crate::source::Source;
-
-/// Manifests that no tag, index or subject leads to.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub(crate) struct Unreached {
-    /// How many manifests the repositories serve in all.
-    pub(crate) revisions: usize,
-    /// How many of them nothing leads to though they are newer than every tag of their repository.
-    pub(crate) newer: usize,
-}
 
 /// Adds to each repository the untagged manifests whose subject is wanted, and those that are about
 /// these, and so on.
@@ -27,7 +18,7 @@ pub(crate) fn add_referrers(
     chosen: &mut Chosen,
     manifests: &mut Manifests,
     progress: &dyn Progress,
-) -> Unreached {
+) {
     let candidates: HashSet<Digest> = inventory
         .repositories
         .values()
@@ -35,12 +26,11 @@ pub(crate) fn add_referrers(
         .filter(|digest| manifests.get(*digest).is_none())
         .collect();
     manifests.read(source, candidates, progress);
-    let mut unreached = Unreached::default();
     for repository in &mut chosen.repositories {
         let Some(holding) = inventory.repositories.get(&repository.name) else { continue };
         let mut about: HashMap<Digest, Vec<Digest>> = HashMap::new();
         for revision in &holding.revisions {
-            let subject = manifests.get(revision.digest).and_then(|manifest| manifest.subject());
+            let subject = manifests.get(revision.digest).and_then(Manifest::subject);
             if let Some(subject) = subject {
                 about.entry(subject).or_default().push(revision.digest);
             }
@@ -64,29 +54,5 @@ pub(crate) fn add_referrers(
             }
         }
         repository.referrers = referrers.into_iter().collect();
-        let newest = repository.tags.iter().map(|tag| tag.pushed).max();
-        unreached.revisions += holding.revisions.len();
-        unreached.newer += newer_than_tags(holding, &reached, manifests, newest);
     }
-    unreached
-}
-
-/// How many manifests nothing leads to, of those that came after the last tag.
-fn newer_than_tags(
-    holding: &crate::Holding,
-    reached: &HashSet<Digest>,
-    manifests: &Manifests,
-    newest_tag: Option<PushTime>,
-) -> usize {
-    let untold = holding.revisions.iter().filter(|revision| {
-        newest_tag.is_none_or(|newest| revision.pushed > newest)
-            && !reached.contains(&revision.digest)
-    });
-    let untold: HashSet<Digest> = untold.map(|revision| revision.digest).collect();
-    // What an untagged index lists is part of it, and what is about something is no image.
-    let manifests = || untold.iter().filter_map(|digest| manifests.get(*digest));
-    let listed: HashSet<Digest> =
-        manifests().flat_map(|manifest| manifest.children()).map(|child| child.digest).collect();
-    let images = manifests().filter(|manifest| manifest.subject().is_none());
-    images.filter(|manifest| !listed.contains(&manifest.digest())).count()
 }

@@ -101,15 +101,6 @@ impl Selection {
         }
     }
 
-    /// Whether no image is passed over for its name or time.
-    pub(crate) fn takes_all_names(&self) -> bool {
-        self.include.is_empty()
-            && self.exclude.is_empty()
-            && self.images.is_none()
-            && self.since.is_none()
-            && self.newest.is_none()
-    }
-
     /// The choice in words, the same for the same options in whatever order. Empty when all is
     /// wanted.
     #[must_use]

@@ -6,15 +6,16 @@ use tranship_common::bundle::CatalogError;
 use tranship_common::{Digest, Progress, Repository, Tag};
 
 use crate::chosen::Chosen;
+use crate::database::tags_in_database;
 use crate::finding::{Finding, findings};
 use crate::inventory::Inventory;
 use crate::manifests::Manifests;
 use crate::plan::Plan;
 use crate::platforms::choose_platforms;
 use crate::problem::{Problem, SourceError};
-use crate::referrers::{Unreached, add_referrers};
+use crate::referrers::add_referrers;
 use crate::scan::Scan;
-use crate::selection::Selection;
+use crate::selection::{ImageList, Selection};
 use crate::source::Source;
 
 /// A registry that runs may change once more while the change is looked at. After so many looks
@@ -115,31 +116,33 @@ impl<'a> Survey<'a> {
         and: impl FnOnce(&Chosen, &Scan),
     ) -> Result<Surveyed, CatalogError> {
         progress.begin("scanning", 0, 0);
-        let (chosen, scan, unreached) = self.look_until_nothing_changes(progress);
+        let (chosen, scan, database) = self.look_until_nothing_changes(progress);
         and(&chosen, &scan);
         let findings = findings(self.source, &chosen, &scan);
         let notices = chosen.notices.clone();
         let other_platforms = chosen.other_platforms.clone();
-        let database = self.database(&chosen, unreached);
         let plan = Plan::new(chosen, &scan, &findings, self.selection.in_words())?;
         Ok(Surveyed { plan, findings, notices, other_platforms, database })
     }
 
-    fn look_until_nothing_changes(&mut self, progress: &dyn Progress) -> (Chosen, Scan, Unreached) {
+    fn look_until_nothing_changes(
+        &mut self,
+        progress: &dyn Progress,
+    ) -> (Chosen, Scan, Option<String>) {
         for look in 1.. {
-            let (chosen, scan, unreached) = self.look_once(progress);
+            let (chosen, scan, database) = self.look_once(progress);
             let tags = broken_tags(&chosen, &scan);
             if tags.is_empty() || look == MAX_LOOKS || !self.source.may_change() {
-                return (chosen, scan, unreached);
+                return (chosen, scan, database);
             }
             if !self.inventory.refresh(self.source, tags) {
-                return (chosen, scan, unreached);
+                return (chosen, scan, database);
             }
         }
         unreachable!("the last look returns")
     }
 
-    fn look_once(&self, progress: &dyn Progress) -> (Chosen, Scan, Unreached) {
+    fn look_once(&self, progress: &dyn Progress) -> (Chosen, Scan, Option<String>) {
         let (source, selection) = (self.source, self.selection);
         let mut chosen = selection.choose(&self.inventory);
         let mut manifests = Manifests::default();
@@ -147,43 +150,20 @@ impl<'a> Survey<'a> {
         if !selection.platforms.is_empty() {
             choose_platforms(source, &selection.platforms, &mut chosen, &mut manifests, progress);
         }
-        let unreached = match selection.referrers {
-            true => add_referrers(source, &self.inventory, &mut chosen, &mut manifests, progress),
-            false => Unreached::default(),
+        if selection.referrers {
+            add_referrers(source, &self.inventory, &mut chosen, &mut manifests, progress);
+        }
+        // Who names every image by its digest needs no tag.
+        let names_digests = selection.images.as_ref().is_some_and(ImageList::names_digests);
+        let database = match names_digests {
+            true => None,
+            false => tags_in_database(source, &self.inventory, &mut manifests, progress),
         };
         let roots: Vec<Digest> = chosen.roots().collect();
         let scan = Scan::new(source, manifests, roots, &self.damaged);
-        (chosen, scan, unreached)
-    }
-
-    /// Why tags are thought to be in a database.
-    fn database(&self, chosen: &Chosen, unreached: Unreached) -> Option<String> {
-        if self.inventory.database_mark {
-            return Some("the storage says so (lockfiles/database-in-use)".to_owned());
-        }
-        let has_tags = self.inventory.repositories.values().any(|holding| !holding.tags.is_empty());
-        let revisions: usize =
-            self.inventory.repositories.values().map(|holding| holding.revisions.len()).sum();
-        if !has_tags && revisions > 0 && self.inventory.broken.is_empty() {
-            return Some(format!("the repositories have {revisions} manifests and not one tag"));
-        }
-        let Unreached { revisions, newer } = unreached;
-        let is_whole_choice = chosen.image_count() > 0 && self.selection.takes_all_names();
-        let are_many = newer >= FEW && newer * MOST >= revisions;
-        (is_whole_choice && are_many).then(|| {
-            format!(
-                "{newer} of {revisions} manifests are newer than every tag of their repository, \
-                 and nothing leads to them"
-            )
-        })
+        (chosen, scan, database)
     }
 }
-
-/// Fewer untagged manifests than this say nothing: somebody has deleted a tag.
-const FEW: usize = 10;
-
-/// One in so many manifests says something.
-const MOST: usize = 20;
 
 /// The tags whose images need something broken.
 fn broken_tags(chosen: &Chosen, scan: &Scan) -> Vec<(Repository, Tag)> {

@@ -75,6 +75,11 @@ impl ImageList {
         self.images.is_empty()
     }
 
+    /// Whether each image is listed with its digest.
+    pub(crate) fn names_digests(&self) -> bool {
+        self.images.values().flat_map(BTreeMap::values).all(Option::is_some)
+    }
+
     pub(super) fn has(&self, repository: &str, tag: &str) -> bool {
         let tags = repository.parse().ok().and_then(|name: Repository| self.images.get(&name));
         tags.is_some_and(|tags| tag.parse().is_ok_and(|tag: Tag| tags.contains_key(&tag)))
