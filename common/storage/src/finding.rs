@@ -9,7 +9,7 @@ use tranship_common::Digest;
 use crate::chosen::Chosen;
 use crate::inventory::BrokenTag;
 use crate::problem::Problem;
-use crate::role::role;
+use crate::role::Roles;
 use crate::scan::{Fault, Scan};
 use crate::source::Source;
 
@@ -35,6 +35,7 @@ pub struct Finding {
 pub(crate) fn findings(source: &dyn Source, chosen: &Chosen, scan: &Scan) -> Vec<Finding> {
     let mut findings: Vec<Finding> = chosen.broken.iter().map(of_tag).collect();
     let images = Images::new(chosen, scan);
+    let mut roles = Roles::new(source, scan);
     // One link that leads out of the storage may be in the way of many blobs.
     let mut by_link: HashMap<&str, Vec<&Fault>> = HashMap::new();
     for fault in scan.faults() {
@@ -48,7 +49,10 @@ pub(crate) fn findings(source: &dyn Source, chosen: &Chosen, scan: &Scan) -> Vec
                 }
                 let is_loss = images.iter().any(|image| !image.contains('@'));
                 let digest = scan.digest(fault.node);
-                let role = role(source, scan, fault.node, problem);
+                let role = match problem {
+                    Problem::Missing => roles.of(fault.node),
+                    _ => String::new(),
+                };
                 findings.push(Finding {
                     images,
                     digest: Some(digest),
