@@ -46,6 +46,15 @@ fn show_findings(findings: &[Finding], terminal: Terminal) {
     }
 }
 
+/// Why there is nothing to pack.
+fn why_nothing(surveyed: &Surveyed) -> &'static str {
+    match (surveyed.findings.is_empty(), surveyed.other_platforms.is_empty()) {
+        (false, _) => "no whole image was found",
+        (true, false) => "no image runs on a wanted platform",
+        (true, true) => "no image was found",
+    }
+}
+
 /// Whether something is missing from what was asked for.
 fn is_partial(surveyed: &Surveyed) -> bool {
     !surveyed.findings.is_empty()

@@ -86,7 +86,8 @@ impl Source for Folder {
     fn inventory(&self, progress: &dyn Progress) -> Result<Inventory, SourceError> {
         progress.begin("scanning", 0, 0);
         let mut found = walk::walk(&self.repositories);
-        if self.tree.join(paths::DATABASE_MARK).exists() {
+        walk::note_folders_of_others(self.blobs.path(), &mut found);
+        if self.tree.with_file_name(paths::DATABASE_MARK).exists() {
             found.database_mark();
         }
         let repositories = self.repositories.path();

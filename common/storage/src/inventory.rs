@@ -1,6 +1,8 @@
 //! What a storage holds by name: repositories, tags, revisions.
 
 use std::collections::BTreeMap;
+use std::ffi::OsString;
+use std::path::Path;
 
 use tranship_common::{Digest, PushTime, Repository, Tag};
 
@@ -87,6 +89,8 @@ pub(crate) const MAX_LINK: u64 = 1024;
 #[derive(Debug, Default)]
 pub(crate) struct InventoryBuilder {
     inventory: Inventory,
+    /// Folders of others by name: the first by its path, and how many there are.
+    of_others: BTreeMap<OsString, (String, usize)>,
 }
 
 impl InventoryBuilder {
@@ -137,6 +141,21 @@ impl InventoryBuilder {
         self.inventory.passed_over.push(sentence);
     }
 
+    /// A folder that a network disk or the like has made. Some make one in every folder, so those of
+    /// one name are told together.
+    pub(crate) fn folder_of_others(&mut self, path: &Path) {
+        let name = path.file_name().unwrap_or_default().to_owned();
+        self.add_of_others(name, path.display().to_string(), 1);
+    }
+
+    fn add_of_others(&mut self, name: OsString, path: String, count: usize) {
+        let (first, known) = self.of_others.entry(name).or_insert_with(|| (path.clone(), 0));
+        *known += count;
+        if path < *first {
+            *first = path;
+        }
+    }
+
     /// The registry says that it keeps its tags in a database.
     pub(crate) fn database_mark(&mut self) {
         self.inventory.database_mark = true;
@@ -151,6 +170,9 @@ impl InventoryBuilder {
 
     /// Takes in what another has collected.
     pub(crate) fn join(mut self, other: Self) -> Self {
+        for (name, (path, count)) in other.of_others {
+            self.add_of_others(name, path, count);
+        }
         let Inventory { repositories, broken, passed_over, database_mark } = other.inventory;
         for (name, Holding { tags, revisions }) in repositories {
             let holding = self.holding(&name);
@@ -167,9 +189,16 @@ impl InventoryBuilder {
     /// repository has a manifest: tags that lead to a manifest that theirs no longer has are
     /// broken.
     pub(crate) fn finish(
-        self,
+        mut self,
         revision_location: impl Fn(&Repository, Digest) -> String,
     ) -> Inventory {
+        for (path, count) in std::mem::take(&mut self.of_others).into_values() {
+            let more = match count {
+                1 => String::new(),
+                _ => format!(" and {} more of its name", count - 1),
+            };
+            self.passed_over(format!("no registry has made {path}{more}: passed over"));
+        }
         let mut inventory = self.inventory;
         for (repository, Holding { tags, revisions }) in &mut inventory.repositories {
             revisions.sort_unstable();

@@ -5,8 +5,11 @@
 //! repositories/<name>/_manifests/tags/<tag>/current/link      digest of the tagged manifest
 //! repositories/<name>/_manifests/revisions/sha256/<hex>/link  manifests that the repository has
 //! repositories/<name>/_layers, _uploads                       not needed here
-//! lockfiles/database-in-use                                   GitLab: the tags are in a database
 //! ```
+//!
+//! Registries of GitLab keep a file beside the tree that says that the tags are in a database.
+
+use std::ffi::OsStr;
 
 use tranship_common::{Digest, Repository, Tag};
 
@@ -22,8 +25,18 @@ pub const REPOSITORIES: &str = "repositories";
 /// The folder of blobs, below the tree.
 pub const BLOBS: &str = "blobs/sha256";
 
-/// What a registry of GitLab leaves that keeps its tags in a database, below the tree.
+/// What a registry of GitLab leaves that keeps its tags in a database: beside the tree, in the folder
+/// that the tree is in.
 pub const DATABASE_MARK: &str = "lockfiles/database-in-use";
+
+/// Whether a folder in the place of a repository, a tag or a blob is one that a file system, a network
+/// disk or a desktop makes beside those of its users. No registry can have made it: neither a part
+/// of a repository's name nor a tag begins so.
+pub(crate) fn is_of_others(folder: &OsStr) -> bool {
+    let name = folder.as_encoded_bytes();
+    matches!(name.first(), Some(b'.' | b'@' | b'#' | b'$' | b'~'))
+        || [&b"lost+found"[..], b"System Volume Information"].contains(&name)
+}
 
 /// What a file of the tree is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -44,17 +57,12 @@ pub enum Place<'a> {
         /// The manifest.
         digest: Digest,
     },
-    /// [`DATABASE_MARK`].
-    DatabaseMark,
 }
 
 impl<'a> Place<'a> {
     /// What the file at a path below the tree is, or `None` for what is not needed here.
     #[must_use]
     pub fn of(path: &'a str) -> Option<Self> {
-        if path == DATABASE_MARK {
-            return Some(Self::DatabaseMark);
-        }
         if let Some(blob) = path.strip_prefix(BLOBS) {
             let (prefix, rest) = blob.strip_prefix('/')?.split_once('/')?;
             let hex = rest.strip_suffix("/data")?;
@@ -109,7 +117,6 @@ mod tests {
         assert_eq!(Place::of(&link), Some(Place::Tag { repository: "a/b", tag: "1" }));
         let link = format!("{REPOSITORIES}/{}", revision_link(&repository, digest));
         assert_eq!(Place::of(&link), Some(Place::Revision { repository: "a/b", digest }));
-        assert_eq!(Place::of("lockfiles/database-in-use"), Some(Place::DatabaseMark));
         for other in [
             format!("blobs/sha256/00/{hex}/data"),
             format!("blobs/sha512/{}/{hex}/data", &hex[..2]),
@@ -119,6 +126,16 @@ mod tests {
             "repositories/a".to_owned(),
         ] {
             assert_eq!(Place::of(&other), None, "{other}");
+        }
+    }
+    #[test]
+    fn folders_of_others() {
+        for other in ["@eaDir", ".snapshot", "#recycle", "$RECYCLE.BIN", "~snapshot", "lost+found"]
+        {
+            assert!(is_of_others(OsStr::new(other)), "{other}");
+        }
+        for own in ["a", "_layers", "0", "-dash", "lost", "Upper"] {
+            assert!(!is_of_others(OsStr::new(own)), "{own}");
         }
     }
 }

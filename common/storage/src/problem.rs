@@ -6,6 +6,9 @@ use std::sync::Arc;
 use tranship_common::limits::MAX_NESTING;
 use tranship_common::{Digest, ManifestError, NameError, ParseDigestError, VerifyError};
 
+/// What is said where the program may not read.
+const DENIED: &str = "Permission denied; run it as root, or as the user that the registry runs as";
+
 /// Why no storage can be read at all.
 #[derive(Debug, thiserror::Error)]
 pub enum SourceError {
@@ -21,7 +24,7 @@ pub enum SourceError {
         looked_for: String,
     },
     /// It may not be read.
-    #[error("cannot read {path}: it belongs to another user; run it as root, or as that user")]
+    #[error("cannot read {path}: {DENIED}")]
     Denied {
         /// The folder or file.
         path: String,
@@ -74,6 +77,8 @@ pub enum Problem {
     LeavesTree { link: String, target: String },
     #[error("the symbolic link leads back to a folder that it stands in")]
     LinkLoop,
+    #[error("cannot be read: {DENIED}")]
+    Denied,
     #[error("cannot be read: {0}")]
     Read(Arc<io::Error>),
     #[error("the blob is missing")]
@@ -118,6 +123,7 @@ impl From<io::Error> for Problem {
         match error.get_ref().and_then(|inner| inner.downcast_ref::<VerifyError>()) {
             Some(damage) => Self::Damaged(damage.clone()),
             None if error.kind() == io::ErrorKind::NotFound => Self::Missing,
+            None if error.kind() == io::ErrorKind::PermissionDenied => Self::Denied,
             None => Self::Read(Arc::new(error)),
         }
     }

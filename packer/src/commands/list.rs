@@ -43,7 +43,7 @@ pub(crate) fn run(options: &List, terminal: Terminal) -> anyhow::Result<Exit> {
         file.write(&text)?;
     }
     if images.is_empty() {
-        terminal.problem("no image was found");
+        terminal.problem(super::why_nothing(&surveyed));
     }
     Ok(if super::is_partial(&surveyed) { Exit::Partial } else { Exit::Done })
 }

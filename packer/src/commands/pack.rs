@@ -50,7 +50,8 @@ pub(crate) fn run(options: &Pack, terminal: Terminal) -> anyhow::Result<Exit> {
     }
     if surveyed.plan.contents.image_count() == 0 {
         write_report()?;
-        terminal.problem("no image was found, so nothing was written");
+        let why = super::why_nothing(surveyed);
+        terminal.problem(&format!("{why}, so nothing was written"));
         return Ok(Exit::Partial);
     }
     // With `-o -` standard output carries the bundle.

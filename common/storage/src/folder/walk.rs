@@ -11,17 +11,30 @@ use tranship_common::{Digest, PushTime, Repository};
 
 use super::root::{Purpose, Root};
 use crate::inventory::{BrokenTag, InventoryBuilder, MAX_LINK, Revision, read_link};
+use crate::paths::is_of_others;
 use crate::problem::Problem;
 use tranship_common::limits::MAX_REPOSITORY;
-
-/// Folders that network disks, file systems and desktops make beside those of their users.
-const NO_REPOSITORIES: [&str; 7] =
-    ["@eaDir", "#recycle", "#snapshot", ".snapshot", ".snapshots", ".Trash-0", "lost+found"];
 
 /// Walks the repositories below a root.
 pub(super) fn walk(repositories: &Root) -> InventoryBuilder {
     let top = Place { path: repositories.path(), above: None };
     Walk { root: repositories }.folder(&top)
+}
+
+/// Notes what others have made in the folder of all blobs.
+pub(super) fn note_folders_of_others(blobs: &Path, found: &mut InventoryBuilder) {
+    for entry in entries(blobs).into_iter().flatten() {
+        if is_of_others(&entry.file_name()) {
+            note(&entry, found);
+        }
+    }
+}
+
+/// Notes what others have made, unless it is a mere file.
+fn note(entry: &DirEntry, found: &mut InventoryBuilder) {
+    if entry.file_type().is_ok_and(|kind| !kind.is_file()) {
+        found.folder_of_others(&entry.path());
+    }
 }
 
 /// Reads the link of a tag, given by its path below the root: what it holds, and when it was
@@ -42,7 +55,7 @@ struct Walk<'a> {
 /// followed.
 struct Place<'a> {
     path: &'a Path,
-    above: Option<&'a Place<'a>>,
+    above: Option<&'a Self>,
 }
 
 impl Place<'_> {
@@ -79,11 +92,10 @@ impl Walk<'_> {
         };
         let one = |entry: DirEntry| {
             let (path, name) = (entry.path(), entry.file_name());
-            if NO_REPOSITORIES.iter().any(|known| *known == name) {
-                let mut passed_over = InventoryBuilder::default();
-                let path = path.display();
-                passed_over.passed_over(format!("{path} is no repository and is passed over"));
-                return passed_over;
+            if is_of_others(&name) {
+                let mut found = InventoryBuilder::default();
+                note(&entry, &mut found);
+                return found;
             }
             match self.is_folder(&entry, place) {
                 Ok(false) => InventoryBuilder::default(),
@@ -129,6 +141,11 @@ impl Walk<'_> {
         Ok(fs::metadata(real)?.is_dir())
     }
 
+    /// Whether a folder may be looked into, wherever links on the way to it lead.
+    fn follow(&self, folder: &Path) -> Result<(), Problem> {
+        self.root.links().follow(folder).map(|_| ())
+    }
+
     /// The tags and revisions of one repository, given its folder `_manifests`.
     fn repository(&self, below: &Path, manifests: &Path) -> InventoryBuilder {
         let mut builder = InventoryBuilder::default();
@@ -136,24 +153,27 @@ impl Walk<'_> {
         let repository = below.to_str().map(str::parse::<Repository>);
         if let Some(Ok(repository)) = &repository {
             let folder = manifests.join("revisions/sha256");
-            match revisions(&folder) {
+            match self.follow(&folder).and_then(|()| Ok(revisions(&folder)?)) {
                 Ok(found) => {
                     found.into_iter().for_each(|found| builder.revision(repository, found));
                 }
-                Err(error) => builder = builder.join(self.broken(&folder, error.into())),
+                // Nobody has pushed to it yet.
+                Err(Problem::Missing) => {}
+                Err(problem) => builder = builder.join(self.broken(&folder, problem)),
             }
         }
         let folder = manifests.join("tags");
-        let tags = match entries(&folder) {
+        let tags = match self.follow(&folder).and_then(|()| Ok(entries(&folder)?)) {
             Ok(tags) => tags,
             // A repository that never had a tag has no such folder.
-            Err(error) if error.kind() == io::ErrorKind::NotFound => Vec::new(),
-            Err(error) => return builder.join(self.broken(&folder, error.into())),
+            Err(Problem::Missing) => Vec::new(),
+            Err(problem) => return builder.join(self.broken(&folder, problem)),
         };
         let place = Place { path: &folder, above: None };
         for entry in tags {
             let path = entry.path();
-            if NO_REPOSITORIES.iter().any(|known| *known == entry.file_name()) {
+            if is_of_others(&entry.file_name()) {
+                note(&entry, &mut builder);
                 continue;
             }
             match self.is_folder(&entry, &place) {
@@ -187,13 +207,9 @@ impl Walk<'_> {
 
 /// The manifests that a repository serves. A deleted one leaves its folder behind, without the
 /// link in it.
-fn revisions(folder: &Path) -> io::Result<Vec<Revision>> {
-    let names = match entries(folder) {
-        Ok(names) => names,
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
-        Err(error) => return Err(error),
-    };
-    let folder = File::open(folder)?;
+fn revisions(path: &Path) -> io::Result<Vec<Revision>> {
+    let names = entries(path)?;
+    let folder = File::open(path)?;
     let mut found = Vec::with_capacity(names.len());
     for entry in names {
         let name = entry.file_name();
