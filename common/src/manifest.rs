@@ -127,7 +127,7 @@ impl Manifest {
         let named_type = checked("mediaType", named)?;
         let media_type = named_type.clone().unwrap_or_else(|| unnamed.into());
         let artifact_type = match fields.artifact_type {
-            Some(Value::String(text)) => checked("artifactType", Some(text))?,
+            Some(Value::String(text)) if !text.is_empty() => checked("artifactType", Some(text))?,
             _ => None,
         };
         // Go takes `null` for an empty list, and what is left out too.

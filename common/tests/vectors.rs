@@ -9,7 +9,9 @@ use std::path::{Path, PathBuf};
 use std::{fs, io};
 
 use serde_json::{Value, json};
-use tranship_common::bundle::{BundleFile, Contents, Layout, Stream, Writer, verify};
+use tranship_common::bundle::{
+    BundleFile, Contents, Layout, RepositoryEntry, Stream, Writer, verify,
+};
 use tranship_common::{Digest, Silent};
 
 fn spec() -> PathBuf {
@@ -83,6 +85,14 @@ fn good_bundles_are_accepted() {
         let images = images
             .map(|(repository, tag)| json!([format!("{repository}:{}", tag.name), tag.digest]));
         assert_eq!(expected["images"], Value::Array(images.collect()), "{name}");
+        let of_repository = |repository: &RepositoryEntry| {
+            let name = repository.name.clone();
+            let referrers = repository.referrers.clone().into_iter();
+            referrers.map(move |referrer| json!(format!("{name}@{referrer}")))
+        };
+        let repositories = bundle.contents().catalog().repositories.iter();
+        let referrers = repositories.flat_map(of_repository);
+        assert_eq!(expected["referrers"], Value::Array(referrers.collect()), "{name}");
     }
 }
 
@@ -131,8 +141,8 @@ fn the_schema_accepts_good_catalogs_and_refuses_bad_types() {
         let entry = entries.find(|entry| entry.path().unwrap().ends_with("bundle.json"));
         serde_json::from_reader(entry.unwrap()).unwrap()
     };
-    for name in ["good/empty", "good/image", "good/index", "good/nested", "good/schema1"] {
-        let catalog = catalog(name);
+    for name in expected()["good"].as_object().unwrap().keys() {
+        let catalog = catalog(&format!("good/{name}"));
         let errors = schema.iter_errors(&catalog).map(|error| error.to_string());
         assert_eq!(errors.collect::<Vec<_>>(), Vec::<String>::new(), "{name}");
     }
@@ -146,9 +156,33 @@ fn the_schema_accepts_good_catalogs_and_refuses_bad_types() {
         "long-media-type",
         "long-feature",
         "many-features",
+        "null-field",
+        "tag-name",
+        "pushed-fraction",
+        "pushed-offset",
+        "left-out-length",
     ] {
         assert!(!schema.is_valid(&catalog(&format!("bad/{name}"))), "{name}");
     }
+}
+
+#[test]
+fn what_only_a_referrer_needs_breaks_the_referrer() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("damaged.tar");
+    let mut bytes = fs::read(vector("good/referrers")).unwrap();
+    let bundle = BundleFile::open(&vector("good/referrers")).unwrap();
+    let contents = bundle.contents();
+    // The one that both repositories have.
+    let shared = contents.catalog().repositories[1].referrers[0];
+    let layer = contents.manifest(shared).unwrap().blobs[1];
+    let at = bundle.layout().entry(contents.id(layer).unwrap()).unwrap().offset;
+    bytes[at as usize] ^= 1;
+    fs::write(&path, bytes).unwrap();
+    let damaged = BundleFile::open(&path).unwrap();
+    let found = verify(&damaged, &Silent, |entries, check| entries.iter().map(check).collect());
+    let images: Vec<_> = found.iter().map(|finding| &finding.images).collect();
+    assert_eq!(images, [&[format!("app@{shared}"), format!("mirror@{shared}")]]);
 }
 
 /// A small bundle with a bit of each of its bytes flipped: nothing in a bundle is left unchecked.

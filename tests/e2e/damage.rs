@@ -302,8 +302,8 @@ fn many_images_that_a_cut_in_a_pipe_costs_are_counted() {
 fn what_was_added_to_a_bundle_is_named() {
     let vectors = Path::new(env!("CARGO_MANIFEST_DIR")).join("../spec/vectors/bad");
     for (name, words) in [
-        ("added-manifest", "no tag leads to this manifest"),
-        ("added-blob", "no tag leads to this blob"),
+        ("added-manifest", "nothing leads to this manifest"),
+        ("added-blob", "nothing leads to this blob"),
         ("manifest-order", "out of the order of first use"),
         ("blob-order", "out of the order of first use"),
     ] {

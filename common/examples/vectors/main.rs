@@ -2,6 +2,8 @@
 //!
 //! usage: cargo run -p tranship-common --example vectors -- spec/vectors
 
+// As the test has it, so that its parts stand beside it for both.
+#[path = "make.rs"]
 mod make;
 
 use std::path::PathBuf;

@@ -3,7 +3,7 @@
 use std::collections::HashSet;
 use std::io::{self, BufWriter, Write};
 
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize};
 
 use super::PIECE;
 use crate::{
@@ -88,7 +88,7 @@ pub struct TagEntry {
     pub pushed: PushTime,
     /// What the tag points to in the source registry, where it is an index of which a selection of
     /// platforms has taken a part.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(default, deserialize_with = "present", skip_serializing_if = "Option::is_none")]
     pub selected_from: Option<Digest>,
 }
 
@@ -103,10 +103,10 @@ pub struct ManifestEntry {
     /// Media type under which it is pushed.
     pub media_type: MediaType,
     /// Its `artifactType`, if any.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(default, deserialize_with = "present", skip_serializing_if = "Option::is_none")]
     pub artifact_type: Option<MediaType>,
     /// Its `subject`, if any; the bundle need not hold it.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(default, deserialize_with = "present", skip_serializing_if = "Option::is_none")]
     pub subject: Option<Digest>,
     /// Manifests that it lists, in its order, each once.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
@@ -127,6 +127,13 @@ pub struct BlobEntry {
     pub digest: Digest,
     /// Size in bytes.
     pub size: u64,
+}
+
+/// A field that may be left out, but is not `null`.
+fn present<'de, T: Deserialize<'de>, D: Deserializer<'de>>(
+    field: D,
+) -> Result<Option<T>, D::Error> {
+    T::deserialize(field).map(Some)
 }
 
 impl Catalog {

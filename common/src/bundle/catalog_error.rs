@@ -40,6 +40,17 @@ pub enum CatalogError {
     /// A digest stands twice among manifests and blobs.
     #[error("the catalog lists {0} twice")]
     Twice(Digest),
+    /// A layer that the bundle holds and does not.
+    #[error("the catalog lists {digest}, but for manifest {of} it calls it foreign")]
+    Foreign {
+        /// The layer.
+        digest: Digest,
+        /// Whose layer it is.
+        of: Digest,
+    },
+    /// A referrer that needs no place of its own.
+    #[error("the catalog lists {0} as a referrer, but it is tagged there")]
+    Tagged(String),
     /// A referrer that is about nothing.
     #[error("the catalog lists {0} as a referrer, but it has no subject")]
     NoSubject(Digest),

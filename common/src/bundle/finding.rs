@@ -12,7 +12,7 @@ pub enum FindingKind {
     Damaged,
     /// The bundle ends too early.
     CutOff,
-    /// Something is in the bundle that no image needs.
+    /// Something is in the bundle that nothing needs.
     Added,
     /// Something stands in the place of another.
     Misplaced,
@@ -30,7 +30,7 @@ pub struct Finding {
     pub digest: Option<Digest>,
     /// What is wrong.
     pub what: String,
-    /// The images that it breaks, as `REPOSITORY:TAG`.
+    /// What it breaks: images, as `REPOSITORY:TAG`, and referrers, as `REPOSITORY@DIGEST`.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub images: Vec<String>,
 }

@@ -11,6 +11,7 @@ use crate::limits::{
     MAX_BUNDLE, MAX_CATALOG, MAX_FEATURE, MAX_FEATURES, MAX_LEFT_OUT, MAX_MANIFEST, MAX_MEDIA_TYPE,
     MAX_NESTING,
 };
+use crate::quote::quoted;
 use crate::{PushTime, Tag};
 
 type Judgement = Result<(), CatalogError>;
@@ -97,6 +98,9 @@ fn check_references(contents: &Contents, manifests: &[ManifestEntry]) -> Judgeme
         if let Some(blob) = manifest.blobs.iter().find(|blob| contents.id(**blob).is_none()) {
             return Err(dangling(*blob, "at all"));
         }
+        if let Some(layer) = manifest.foreign.iter().find(|layer| contents.id(**layer).is_some()) {
+            return Err(CatalogError::Foreign { digest: *layer, of: manifest.digest });
+        }
     }
     Ok(())
 }
@@ -129,11 +133,15 @@ fn check_repositories(contents: &Contents, repositories: &[RepositoryEntry]) -> 
     Ok(())
 }
 
-/// Referrers stand by digest, each once, and each is about a manifest of the bundle.
+/// Referrers stand by digest, each once, have no tag there, and each is about a manifest of the
+/// bundle.
 fn check_referrers(contents: &Contents, repository: &RepositoryEntry) -> Judgement {
-    let RepositoryEntry { name, referrers, .. } = repository;
+    let RepositoryEntry { name, tags, referrers } = repository;
     if let Some(pair) = referrers.windows(2).find(|pair| pair[0] >= pair[1]) {
-        return Err(CatalogError::Order(format!("{} of repository {name}", pair[1])));
+        return Err(CatalogError::Order(format!("{name}@{}", pair[1])));
+    }
+    if let Some(tag) = tags.iter().find(|tag| referrers.binary_search(&tag.digest).is_ok()) {
+        return Err(CatalogError::Tagged(format!("{name}@{}", tag.digest)));
     }
     for referrer in referrers {
         let dangling = |from: String, to| {
@@ -160,5 +168,8 @@ fn check_left_out(left_out: &LeftOut) -> Judgement {
         let length = text.len();
         within(length, MAX_LEFT_OUT, || format!("a text of `leftOut` has {length} bytes"))?;
     }
-    Ok(())
+    match images.windows(2).find(|pair| pair[0].name >= pair[1].name) {
+        Some(pair) => Err(CatalogError::Order(format!("{} in `leftOut`", quoted(&pair[1].name)))),
+        None => Ok(()),
+    }
 }

@@ -1,4 +1,4 @@
-//! Which images need what.
+//! Which images and referrers need what.
 
 use std::collections::{HashMap, HashSet};
 
@@ -6,37 +6,52 @@ use super::blob_id::BlobId;
 use super::contents::Contents;
 use crate::{Repository, Tag};
 
-/// The images of a bundle, found by what they need. It is made once, so that asking costs no more
-/// than the answer is long.
+/// What a bundle is for, found by what it needs. It is made once, so that asking costs no more than
+/// the answer is long.
 #[derive(Debug)]
 pub(super) struct Users<'a> {
     contents: &'a Contents,
-    images: Vec<(&'a Repository, &'a Tag)>,
-    /// Where the tags of each manifest stand in `images`.
-    tags: HashMap<u32, Vec<usize>>,
+    /// Images, each with its tag, and referrers, in the order of the catalog.
+    roots: Vec<(&'a Repository, Option<&'a Tag>)>,
+    /// Where those of each manifest stand in `roots`.
+    of_manifest: HashMap<u32, Vec<usize>>,
 }
 
 impl<'a> Users<'a> {
     pub(super) fn new(contents: &'a Contents) -> Self {
-        let (mut images, mut tags) = (Vec::new(), HashMap::<u32, Vec<usize>>::new());
-        for (repository, tag) in contents.images() {
-            if let Some(id) = contents.id(tag.digest) {
-                tags.entry(id.index() as u32).or_default().push(images.len());
+        let (mut roots, mut of_manifest) = (Vec::new(), HashMap::<u32, Vec<usize>>::new());
+        for repository in &contents.catalog().repositories {
+            let tagged = repository.tags.iter().map(|tag| (Some(&tag.name), tag.digest));
+            let untagged = repository.referrers.iter().map(|referrer| (None, *referrer));
+            for (tag, digest) in tagged.chain(untagged) {
+                if let Some(id) = contents.id(digest) {
+                    of_manifest.entry(id.index() as u32).or_default().push(roots.len());
+                }
+                roots.push((&repository.name, tag));
             }
-            images.push((repository, &tag.name));
         }
-        Self { contents, images, tags }
+        Self { contents, roots, of_manifest }
     }
 
-    /// The images, as `REPOSITORY:TAG` and in the order of the catalog, that need any of these.
-    pub(super) fn images_with(&self, entries: impl IntoIterator<Item = BlobId>) -> Vec<String> {
+    /// The images, as `REPOSITORY:TAG`, and referrers, as `REPOSITORY@DIGEST`, that need any of
+    /// these, in the order of the catalog.
+    pub(super) fn needing(&self, entries: impl IntoIterator<Item = BlobId>) -> Vec<String> {
         let mut affected = HashSet::new();
         let entries = entries.into_iter().map(|id| id.index() as u32);
         self.contents.graph().spread(entries, |node| affected.insert(node));
-        let tags = affected.iter().filter_map(|node| self.tags.get(node));
-        let mut found: Vec<usize> = tags.flatten().copied().collect();
+        let roots = affected.iter().filter_map(|node| Some((*node, self.of_manifest.get(node)?)));
+        let roots = roots.flat_map(|(node, roots)| roots.iter().map(move |root| (*root, node)));
+        let mut found: Vec<(usize, u32)> = roots.collect();
         found.sort_unstable();
-        let name = |(repository, tag): (&Repository, &Tag)| format!("{repository}:{tag}");
-        found.into_iter().map(|image| name(self.images[image])).collect()
+        found.into_iter().map(|(root, node)| self.name(root, node)).collect()
+    }
+
+    fn name(&self, root: usize, node: u32) -> String {
+        match self.roots[root] {
+            (repository, Some(tag)) => format!("{repository}:{tag}"),
+            (repository, None) => {
+                format!("{repository}@{}", self.contents.entry(BlobId::at(node)).digest)
+            }
+        }
     }
 }

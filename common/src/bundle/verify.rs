@@ -47,7 +47,7 @@ pub fn verify(
     if damaged.peek().is_some() || is_cut {
         let users = Users::new(bundle.contents());
         for (entry, check) in damaged {
-            let images = users.images_with([entry.id]);
+            let images = users.needing([entry.id]);
             let finding = |(offset, what)| Finding {
                 kind: FindingKind::Damaged,
                 offset,
@@ -58,7 +58,7 @@ pub fn verify(
             findings.extend(check.damage.into_iter().map(finding));
         }
         if is_cut {
-            findings.push(cut_off(bundle, users.images_with(cut.iter().map(|entry| entry.id))));
+            findings.push(cut_off(bundle, users.needing(cut.iter().map(|entry| entry.id))));
         }
     }
     findings.sort_by_key(|finding| finding.offset);
@@ -139,7 +139,7 @@ fn catalog_findings(bundle: &BundleFile, checks: &[EntryCheck]) -> Vec<Finding> 
     let added = first_use.unused().map(|id| {
         let is_manifest = contents.manifest_by_id(id).is_some();
         let noun = if is_manifest { "manifest" } else { "blob" };
-        finding(FindingKind::Added, id, format!("no tag leads to this {noun}"))
+        finding(FindingKind::Added, id, format!("nothing leads to this {noun}"))
     });
     // Where a manifest cannot be read, nobody knows which of its blobs is the config.
     let manifests = checks.get(..contents.catalog().manifests.len());
@@ -159,10 +159,11 @@ fn catalog_findings(bundle: &BundleFile, checks: &[EntryCheck]) -> Vec<Finding> 
 fn cut_off(bundle: &BundleFile, images: Vec<String>) -> Finding {
     let offset = bundle.file_size();
     let all = bundle.contents().image_count();
+    // A referrer's name has no tag.
+    let count = images.iter().filter(|name| !name.contains('@')).count();
     let what = format!(
-        "the bundle is cut off at byte {offset}: copy it again; {} of {all} images need what is \
-         missing",
-        images.len()
+        "the bundle is cut off at byte {offset}: copy it again; {count} of {all} images need what \
+         is missing"
     );
     Finding { kind: FindingKind::CutOff, offset, digest: None, what, images }
 }
