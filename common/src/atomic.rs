@@ -13,6 +13,7 @@ pub struct StagedFile {
     file: File,
     staged: PathBuf,
     target: PathBuf,
+    is_locked: bool,
     committed: bool,
 }
 
@@ -28,20 +29,20 @@ impl StagedFile {
         let target = Self::target_of(target)?;
         let staged = beside(&target, ".partial")?;
         let file = open_staged(&staged)?;
-        let locked = match file.try_lock() {
-            // Network disks without locks: better to write than to refuse.
-            Err(TryLockError::Error(error)) if has_no_locks(&error) => true,
+        let (is_locked, is_ours) = match file.try_lock() {
             // Who held the lock until now may have given the file its own name.
-            Ok(()) => is_named(&file, &staged)?,
-            Err(TryLockError::WouldBlock) => false,
+            Ok(()) => (true, is_named(&file, &staged)?),
+            Err(TryLockError::WouldBlock) => (false, false),
+            // Network disks without locks: better to write than to refuse.
+            Err(TryLockError::Error(error)) if has_no_locks(&error) => (false, true),
             Err(TryLockError::Error(error)) => return Err(error),
         };
-        if !locked {
+        if !is_ours {
             let text = format!("another process is writing {}", staged.display());
             return Err(io::Error::new(io::ErrorKind::WouldBlock, text));
         }
         file.set_len(0)?;
-        Ok(Self { file, staged, target, committed: false })
+        Ok(Self { file, staged, target, is_locked, committed: false })
     }
 
     /// The path that gets its name in the end: where links lead, if the target is one, in a folder
@@ -67,6 +68,12 @@ impl StagedFile {
                 Ok(fs::canonicalize(folder.unwrap_or(Path::new(".")))?.join(name))
             }
         }
+    }
+
+    /// Whether others are kept from writing it at the same time; some network disks cannot do that.
+    #[must_use]
+    pub fn is_locked(&self) -> bool {
+        self.is_locked
     }
 
     /// The path under which the file is written.
@@ -298,6 +305,29 @@ mod tests {
         assert!(previous.ends_with("a.previous"));
         assert!(!target.exists());
         assert!(fs::symlink_metadata(&link).unwrap().is_symlink());
+    }
+
+    #[test]
+    fn disks_without_locks_are_written_to() {
+        let no_locks = |code| has_no_locks(&io::Error::from_raw_os_error(code));
+        assert!([libc::ENOLCK, libc::EOPNOTSUPP, libc::ENOSYS].into_iter().all(no_locks));
+        assert!(!no_locks(libc::EIO) && !has_no_locks(&io::Error::other("x")));
+    }
+
+    #[test]
+    fn what_another_has_put_in_its_place_is_neither_taken_nor_removed() {
+        let folder = tempfile::tempdir().unwrap();
+        let target = folder.path().join("a");
+        let replace = |staged: &StagedFile| {
+            fs::remove_file(staged.staged_path()).unwrap();
+            fs::write(staged.staged_path(), b"another's").unwrap();
+        };
+        let staged = StagedFile::create(&target).unwrap();
+        replace(&staged);
+        let text = staged.commit().unwrap_err().to_string();
+        assert!(text.ends_with("a.partial was replaced while it was written"), "{text}");
+        assert_eq!(fs::read(folder.path().join("a.partial")).unwrap(), b"another's");
+        assert!(!target.exists());
     }
 
     #[test]

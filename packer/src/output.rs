@@ -56,6 +56,14 @@ impl Output {
         }
     }
 
+    /// What a person should know of the place, in a sentence.
+    pub(crate) fn warning(&self) -> Option<String> {
+        match self {
+            Self::File(file) => file.warning(),
+            Self::Pipe => None,
+        }
+    }
+
     /// What would stay behind if the program ended now.
     pub(crate) fn staged_path(&self) -> Option<PathBuf> {
         match self {

@@ -14,6 +14,7 @@ mod network; // cuts, stalls and strange answers
 mod order; // what arrives first, and with how few requests
 mod outputs; // reports, and files that are half written
 mod packing; // what a bundle is made of, and that it is always the same
+mod pictures; // what a storage holds, to choose by
 mod pipes; // what is kept of bundles that pass by
 mod proxies; // a real nginx before the target
 mod quirks; // registries that answer otherwise than one would think

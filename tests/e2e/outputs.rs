@@ -6,8 +6,10 @@ use std::process::Stdio;
 use std::time::{Duration, Instant};
 
 use e2e::Tree;
-use e2e::programs::{Run, loader, packer};
-use serde_json::Value;
+use e2e::programs::{Run, loader, packer, signal, wait};
+use serde_json::{Value, json};
+
+use crate::disk::with_small_disk;
 
 #[test]
 fn a_failed_run_leaves_no_report_that_says_all_is_well() {
@@ -82,4 +84,107 @@ fn a_report_is_not_written_into_the_storage() {
     command.args(["--report", "storage/docker/registry/v2/report.json"]).current_dir(folder);
     let _ = command.run().expect(1).says("the report would be inside the storage");
     assert!(!folder.join("images.tar").exists());
+}
+
+#[test]
+fn no_link_leads_into_the_storage() {
+    let folder = tempfile::tempdir().unwrap();
+    let folder = folder.path();
+    let mut tree = Tree::new(&folder.join("storage"), 76);
+    tree.simple("team/image", "1");
+    let blob = tree.blob_path(tree.last_layer("team/image:1"));
+    let bytes = fs::read(&blob).unwrap();
+    let new = tree.v2().join("new");
+    fs::create_dir(folder.join("out")).unwrap();
+    symlink(tree.v2(), folder.join("inside")).unwrap();
+    let pack = |output: &str, report: &str| {
+        let mut command = packer();
+        command.args(["pack", "--storage", "storage", "-o", output, "--report", report]);
+        command.current_dir(folder).run().expect(1)
+    };
+    for (name, end) in [("out/a.tar", &blob), ("out/b.tar", &new), ("out/c.tar.sha256", &blob)] {
+        symlink(end, folder.join(name)).unwrap();
+        let output = name.trim_end_matches(".sha256");
+        let _ = pack(output, "out/report").says("the output would be inside the storage");
+    }
+    // A link to a link to what is not there yet.
+    symlink("b.tar", folder.join("out/d.tar")).unwrap();
+    for output in ["out/d.tar", "inside/e.tar", "inside/../v2/f.tar"] {
+        let _ = pack(output, "out/report").says("the output would be inside the storage");
+    }
+    for report in ["out/a.tar", "out/d.tar", "inside/report"] {
+        let _ = pack("out/x.tar", report).says("the report would be inside the storage");
+    }
+    assert_eq!(fs::read(&blob).unwrap(), bytes);
+    assert!(!new.exists());
+    assert_eq!(fs::read_dir(tree.v2()).unwrap().count(), 2);
+}
+
+#[test]
+fn what_hinders_writing_is_found_before_the_storage_is_read() {
+    let folder = tempfile::tempdir().unwrap();
+    let folder = folder.path();
+    let mut tree = Tree::new(&folder.join("storage"), 77);
+    tree.simple("team/image", "1");
+    let layer = tree.blob_path(tree.last_layer("team/image:1"));
+    for dry_run in [None, Some("--dry-run")] {
+        let pack = |output: &str| {
+            let mut command = packer();
+            command.args(["pack", "--storage", "storage", "-o", output]).args(dry_run);
+            command.current_dir(folder).run().expect(1)
+        };
+        // The missing layer would be named if the storage had been read.
+        fs::rename(&layer, folder.join("layer")).unwrap();
+        let missing = pack("nowhere/images.tar").says("cannot write nowhere/images.tar");
+        assert!(!missing.stderr.contains("broken"), "{}", missing.stderr);
+        fs::rename(folder.join("layer"), &layer).unwrap();
+        let _ = pack("/").says("cannot write /");
+
+        let packer = packer().get_program().display().to_string();
+        let dry_run = dry_run.unwrap_or_default();
+        let pack = format!("{packer} pack --storage storage {dry_run} --output");
+        let script = format!("mount -o remount,ro small; {pack} small/images.tar; echo $?");
+        let read_only = with_small_disk(folder, &script).ok();
+        let _ = read_only.says("cannot write small/images.tar: Read-only file system");
+        let script = format!("ulimit -f 1; {pack} images.tar; echo $?");
+        let limited = with_small_disk(folder, &script).ok();
+        let limited = limited.says("this user's files may have 1024 (ulimit -f");
+        assert_eq!(limited.stdout, "1\n");
+        assert!(!folder.join("images.tar").exists() && !folder.join("images.tar.partial").exists());
+    }
+}
+
+#[test]
+fn a_stop_says_what_it_leaves() {
+    let folder = tempfile::tempdir().unwrap();
+    let folder = folder.path();
+    // A layer that takes long to read and no room on the disk.
+    let mut tree = Tree::new(&folder.join("storage"), 78);
+    tree.simple("team/image", "1");
+    let blob = tree.blob_path(tree.last_layer("team/image:1"));
+    fs::OpenOptions::new().write(true).open(&blob).unwrap().set_len(16 << 30).unwrap();
+    let size = fs::metadata(&blob).unwrap().len();
+    let manifest = json!({
+        "schemaVersion": 2,
+        "layers": [{"digest": tree.last_layer("team/image:1"), "size": size}],
+    });
+    let digest = tree.manifest("team/image", &manifest);
+    tree.tag("team/image", "1", digest);
+    let partial = folder.join("images.tar.partial");
+    for (name, code) in [("INT", 130), ("TERM", 143)] {
+        let mut command = packer();
+        command.args(["pack", "--storage", "storage", "-o", "images.tar", "-q"]);
+        let child = command.current_dir(folder).start();
+        let begun = Instant::now();
+        // Only the front is written until the layer flows.
+        while fs::metadata(&partial).map_or(0, |partial| partial.len()) < 1 << 20 {
+            assert!(begun.elapsed() < Duration::from_secs(60), "nothing is written");
+            std::thread::yield_now();
+        }
+        signal(child.id(), name);
+        let stopped = wait(child).expect(code);
+        let _ = stopped.says("images.tar.partial is left, incomplete");
+        assert!(partial.exists() && !folder.join("images.tar").exists());
+        fs::remove_file(&partial).unwrap();
+    }
 }

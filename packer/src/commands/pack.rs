@@ -25,6 +25,9 @@ pub(crate) fn run(options: &Pack, terminal: Terminal) -> anyhow::Result<Exit> {
     let report_file = report_file.transpose()?;
     let output = Output::open(&options.output, is_source)?;
     let source = source?;
+    if let Some(warning) = output.warning() {
+        terminal.problem(&warning);
+    }
     stop::watch(output.staged_path(), terminal)?;
     let selection = read_selection(&options.selection)?;
     let readers = readers(&*source, options.jobs)?;

@@ -38,6 +38,14 @@ impl FileOutput {
         Ok(Self { bundle: open(given)?, checksum: open(&checksum)?, path: given.to_owned() })
     }
 
+    /// What a person should know of the place, in a sentence.
+    pub(super) fn warning(&self) -> Option<String> {
+        (!self.bundle.is_locked()).then(|| {
+            let path = self.path.display();
+            format!("the disk of {path} has no locks: see that nobody else writes the same file")
+        })
+    }
+
     pub(super) fn check_room(&self, bytes: u64) -> Result<(), OutputError> {
         let path = || self.path.display().to_string();
         let hindrance = hindrance(self.bundle.file(), bytes)
