@@ -35,6 +35,9 @@ pub(crate) fn tags_in_database(
     if !has_tags && revisions > 0 {
         return Some(format!("its repositories have manifests ({revisions}) and not one tag"));
     }
+    if !keeps_times(inventory) {
+        return None;
+    }
     let newer = holdings().flat_map(newer_than_tags).map(|revision| revision.digest);
     manifests.read(source, newer.collect::<Vec<_>>(), progress);
     let images: usize = holdings().map(|holding| untold(holding, manifests)).sum();
@@ -44,6 +47,23 @@ pub(crate) fn tags_in_database(
              an index leads to them"
         )
     })
+}
+
+/// Whether the storage still has the times at which its registry wrote it: a tag is written after the
+/// manifest that it leads to. A copy that was made without times says nothing of what came after what.
+fn keeps_times(inventory: &Inventory) -> bool {
+    let (mut tags, mut before) = (0, 0);
+    for holding in inventory.repositories.values() {
+        let revisions = holding.tags.iter().filter_map(|tag| {
+            let revision = holding.revision(tag.digest)?;
+            Some(tag.pushed < revision.pushed)
+        });
+        for is_before in revisions {
+            tags += 1;
+            before += usize::from(is_before);
+        }
+    }
+    before * 2 <= tags
 }
 
 /// What came to a repository after its last tag.
@@ -74,4 +94,34 @@ fn untold(holding: &Holding, manifests: &Manifests) -> usize {
         manifests.get(*digest).is_some_and(|manifest| manifest.subject().is_none())
     };
     newer.iter().filter(|digest| !told.contains(digest) && is_image(digest)).count()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::inventory::FoundTag;
+    use tranship_common::PushTime;
+
+    /// A tag of this second, and its manifest of that.
+    fn inventory(times: &[(i64, i64)]) -> Inventory {
+        let mut inventory = Inventory::default();
+        for (number, (tag, revision)) in times.iter().enumerate() {
+            let digest = Digest::of(&number.to_be_bytes());
+            let (name, pushed) = (number.to_string().parse().unwrap(), PushTime::from_unix(*tag));
+            let holding = Holding {
+                tags: vec![FoundTag { name, digest, pushed }],
+                revisions: vec![Revision { digest, pushed: PushTime::from_unix(*revision) }],
+            };
+            inventory.repositories.insert(format!("r{number}").parse().unwrap(), holding);
+        }
+        inventory
+    }
+
+    #[test]
+    fn a_copy_without_times_says_nothing() {
+        assert!(keeps_times(&inventory(&[])));
+        // The second was pushed once more under another tag.
+        assert!(keeps_times(&inventory(&[(5, 5), (5, 9)])));
+        assert!(!keeps_times(&inventory(&[(5, 9), (5, 9), (5, 5)])));
+    }
 }
