@@ -70,11 +70,9 @@ fn read_blob(source: &dyn Source, plan: &Plan, entry: Entry, sender: &SyncSender
             // One byte more than is left makes the reader see, and check, the end.
             let mut piece = Vec::with_capacity(PIECE.min(entry.size as usize + 1));
             let limit = piece.capacity() as u64;
-            let read = reader.by_ref().take(limit).read_to_end(&mut piece)?;
-            if read == 0 {
-                return Ok(());
-            }
-            if sender.send(Ok(piece)).is_err() {
+            let read = reader.by_ref().take(limit).read_to_end(&mut piece)? as u64;
+            // What stays below the limit has come to the end, and was checked there.
+            if read > 0 && sender.send(Ok(piece)).is_err() || read < limit {
                 return Ok(());
             }
         }
