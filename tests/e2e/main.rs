@@ -10,6 +10,7 @@ mod findings; // broken storage
 mod harbor; // Harbor as the target
 mod house; // the rules of the workspace, and what --help teaches
 mod interruptions; // kill -9 and Ctrl-C, then again
+mod kernels; // system calls that old kernels lack
 mod network; // cuts, stalls and strange answers
 mod order; // what arrives first, and with how few requests
 mod outputs; // reports, and files that are half written
@@ -19,6 +20,7 @@ mod pipes; // what is kept of bundles that pass by
 mod proxies; // a real nginx before the target
 mod quirks; // registries that answer otherwise than one would think
 mod refusals; // what cannot pass is not repeated
+mod release; // programs for old hosts, and that they run there
 mod roundtrip; // the main job, with standard tools as witnesses
 mod running; // a registry that changes while it is read
 mod schema1; // Docker images of schema 1

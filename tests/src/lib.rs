@@ -7,6 +7,7 @@ pub mod dialect;
 pub mod front;
 pub mod harbor;
 pub mod http;
+pub mod kernel;
 pub mod nginx;
 pub mod programs;
 pub mod registry;
