@@ -24,15 +24,13 @@ fi
 export PATH=$tools/bin:$PATH CARGO_ZIGBUILD_ZIG_PATH=$tools/ziglang/zig
 export CARGO_ZIGBUILD_CACHE_DIR=$tools/cache ZIG_GLOBAL_CACHE_DIR=$tools/cache/zig
 
-# Panics name the files of their code: by paths that are the same on every machine. The separator lets
-# a path have spaces.
-remapped=()
-for pair in "$PWD=/tranship" "$built=/tranship/target" "${CARGO_HOME:-$HOME/.cargo}/registry/src=/crates" \
-    "$(rustc --print sysroot)/lib/rustlib/src/rust=/rust"; do
-    remapped+=("--remap-path-prefix=$pair")
-done
-CARGO_ENCODED_RUSTFLAGS=$(IFS=$'\x1f' && echo "${remapped[*]}")
-export CARGO_ENCODED_RUSTFLAGS
+# Panics name the files of their code. Those of this workspace are named as they stand in it; crates stand
+# in somebody's home, and so does Rust's own code where it is installed, which elsewhere has this name.
+crates=${CARGO_HOME:-$HOME/.cargo}/registry/src
+library=$(rustc --print sysroot)/lib/rustlib/src/rust
+commit=$(rustc --version --verbose | sed -n 's/^commit-hash: //p')
+# The separator lets paths have spaces.
+export CARGO_ENCODED_RUSTFLAGS=--remap-path-prefix=$crates=/crates$'\x1f'--remap-path-prefix=$library=/rustc/$commit
 
 installed() { [ -d "$(rustc --print target-libdir --target "$1")" ]; }
 targets=("$@")
