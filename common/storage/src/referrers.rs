@@ -19,15 +19,15 @@ pub(crate) fn add_referrers(
     manifests: &mut Manifests,
     progress: &dyn Progress,
 ) {
-    let candidates: HashSet<Digest> = inventory
-        .repositories
-        .values()
+    let of = |name| inventory.repositories.get(name);
+    let holdings = chosen.repositories.iter().filter_map(|repository| of(&repository.name));
+    let candidates: HashSet<Digest> = holdings
         .flat_map(|holding| holding.revisions.iter().map(|revision| revision.digest))
         .filter(|digest| manifests.get(*digest).is_none())
         .collect();
     manifests.read(source, candidates, progress);
     for repository in &mut chosen.repositories {
-        let Some(holding) = inventory.repositories.get(&repository.name) else { continue };
+        let Some(holding) = of(&repository.name) else { continue };
         let mut about: HashMap<Digest, Vec<Digest>> = HashMap::new();
         for revision in &holding.revisions {
             let subject = manifests.get(revision.digest).and_then(Manifest::subject);
@@ -35,24 +35,36 @@ pub(crate) fn add_referrers(
                 about.entry(subject).or_default().push(revision.digest);
             }
         }
-        let mut reached: HashSet<Digest> = HashSet::new();
+        let mut reached = HashSet::new();
+        let tagged = repository.tags.iter().map(|tag| tag.digest).collect();
+        let mut open = reach(manifests, &mut reached, tagged);
         let mut referrers = BTreeSet::new();
-        let mut open: Vec<Digest> = repository.tags.iter().map(|tag| tag.digest).collect();
-        let tagged: HashSet<Digest> = open.iter().copied().collect();
         while let Some(digest) = open.pop() {
-            if !reached.insert(digest) {
-                continue;
-            }
-            if let Some(manifest) = manifests.get(digest) {
-                open.extend(manifest.children().iter().map(|child| child.digest));
-            }
             for referrer in about.get(&digest).into_iter().flatten() {
-                if !tagged.contains(referrer) {
+                // What a tag or an index leads to comes along anyhow.
+                if !reached.contains(referrer) {
                     referrers.insert(*referrer);
+                    open.extend(reach(manifests, &mut reached, vec![*referrer]));
                 }
-                open.push(*referrer);
             }
         }
         repository.referrers = referrers.into_iter().collect();
     }
+}
+
+/// Adds these manifests and whatever they list to what is reached, and returns what is new in it.
+fn reach(
+    manifests: &Manifests,
+    reached: &mut HashSet<Digest>,
+    mut open: Vec<Digest>,
+) -> Vec<Digest> {
+    let mut new = Vec::new();
+    while let Some(digest) = open.pop() {
+        if reached.insert(digest) {
+            new.push(digest);
+            let children = manifests.get(digest).map(Manifest::children).unwrap_or_default();
+            open.extend(children.iter().map(|child| child.digest));
+        }
+    }
+    new
 }
