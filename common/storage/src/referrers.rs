@@ -3,7 +3,7 @@
 
 use std::collections::{BTreeSet, HashMap, HashSet};
 
-use tranship_common::{Digest, Manifest, Progress};
+use tranship_common::{Digest, Manifest, Progress, Repository};
 
 use crate::chosen::Chosen;
 use crate::inventory::Inventory;
@@ -19,7 +19,7 @@ pub(crate) fn add_referrers(
     manifests: &mut Manifests,
     progress: &dyn Progress,
 ) {
-    let of = |name| inventory.repositories.get(name);
+    let of = |name: &Repository| inventory.repositories.get(name);
     let holdings = chosen.repositories.iter().filter_map(|repository| of(&repository.name));
     let candidates: HashSet<Digest> = holdings
         .flat_map(|holding| holding.revisions.iter().map(|revision| revision.digest))
