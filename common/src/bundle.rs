@@ -19,6 +19,7 @@ mod hashed;
 mod image_index;
 mod input;
 mod layout;
+mod left_out;
 mod placement;
 mod read_error;
 mod soundness;
@@ -30,8 +31,7 @@ mod writer;
 
 pub use blob_id::BlobId;
 pub use catalog::{
-    BlobEntry, Catalog, DescriptionError, FORMAT_VERSION, LeftOut, LeftOutImage, ManifestEntry,
-    RepositoryEntry, TagEntry,
+    BlobEntry, Catalog, DescriptionError, FORMAT_VERSION, ManifestEntry, RepositoryEntry, TagEntry,
 };
 pub use catalog_error::CatalogError;
 pub use contents::Contents;
@@ -39,6 +39,7 @@ pub use features::required_features;
 pub use file::BundleFile;
 pub use finding::{Finding, FindingKind};
 pub use layout::{Entry, Layout};
+pub use left_out::{LeftOut, LeftOutImage};
 pub use placement::Placement;
 pub use read_error::{OpenError, ReadError};
 pub use stream::Stream;

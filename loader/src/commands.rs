@@ -10,8 +10,8 @@ pub(crate) mod verify;
 use std::path::Path;
 
 use anyhow::{Context, Result};
-use tranship_common::bundle::BundleFile;
-use tranship_terminal::Terminal;
+use tranship_common::bundle::{BundleFile, Contents};
+use tranship_terminal::{Terminal, quantity};
 
 use crate::harbor::preflight::Preflight;
 use crate::transfer::stop::{Stop, stop};
@@ -31,6 +31,23 @@ fn show(preflight: &Preflight, terminal: Terminal) {
     }
     for what in &preflight.findings {
         terminal.problem(&format!("cannot load: {}", what.text));
+    }
+}
+
+/// Says what of its source a bundle does not hold. That is nothing to go wrong on this side.
+fn show_left_out(contents: &Contents, terminal: Terminal) {
+    let left_out = &contents.catalog().left_out;
+    if !left_out.is_empty() {
+        terminal.message(&left_out.to_string());
+    }
+}
+
+/// `3 tags`, or `3 tags and 1 referrer` where there is one.
+fn counted(noun: &str, tagged: u64, referrers: u64) -> String {
+    let tagged = quantity(tagged, noun);
+    match referrers {
+        0 => tagged,
+        referrers => format!("{tagged} and {}", quantity(referrers, "referrer")),
     }
 }
 

@@ -1,4 +1,5 @@
-//! The record of a load: each image with its digest and what became of it, and totals.
+//! The record of a load: each image and referrer with its digest and what became of it, totals, and
+//! what the bundle does not hold.
 
 mod html;
 
@@ -6,12 +7,14 @@ use std::path::Path;
 use std::sync::Arc;
 
 use serde::Serialize;
+use tranship_common::bundle::LeftOut;
 use tranship_common::{Digest, Repository};
 
 use crate::harbor::quotas::Overcount;
+use crate::plan::mapping::MappedImage;
 use crate::plan::survey::Survey;
-use crate::plan::work::{Status, Work};
-use crate::transfer::{Counts, Tally};
+use crate::plan::work::{Image, Status, Work};
+use crate::transfer::{Counts, Tallies};
 
 #[derive(Debug, Serialize)]
 pub(crate) struct Report {
@@ -19,7 +22,13 @@ pub(crate) struct Report {
     /// Why nothing could be done, where that was so.
     #[serde(skip_serializing_if = "Option::is_none")]
     error: Option<String>,
+    /// What of its source the bundle does not hold.
+    #[serde(rename = "leftOut", skip_serializing_if = "LeftOut::is_empty")]
+    left_out: LeftOut,
     images: Vec<ImageReport>,
+    /// What has no tag.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    referrers: Vec<ImageReport>,
     totals: Totals,
     /// Projects in which Harbor counts more than was brought.
     #[serde(skip_serializing_if = "Vec::is_empty")]
@@ -33,6 +42,9 @@ struct ImageReport {
     #[serde(skip_serializing_if = "Vec::is_empty")]
     sources: Vec<Repository>,
     digest: Digest,
+    /// What a referrer is about.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    subject: Option<Digest>,
     status: &'static str,
     /// The digest that the tag had before, if it was another one.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -45,7 +57,7 @@ struct ImageReport {
 #[serde(rename_all = "camelCase")]
 struct Totals {
     #[serde(flatten)]
-    images: Tally,
+    tallies: Tallies,
     #[serde(flatten)]
     transfer: Counts,
     requests: u64,
@@ -60,7 +72,7 @@ impl Report {
         transfer: Counts,
         overcounts: &[Overcount],
     ) -> Self {
-        let images = work.images().iter().map(|image| {
+        let describe = |image: &Image| {
             let (status, reason) = match &image.status {
                 Status::Loaded => ("loaded", None),
                 Status::Present => ("present", None),
@@ -70,7 +82,10 @@ impl Report {
                 }
             };
             let repository = &survey.repositories[image.surveyed.image.repository];
+            let MappedImage { tag, root, .. } = &image.surveyed.image;
+            let manifest = survey.contents.manifest_by_id(*root).filter(|_| tag.is_none());
             ImageReport {
+                subject: manifest.and_then(|manifest| manifest.subject),
                 name: survey.name(&image.surveyed),
                 sources: repository.renamed.clone(),
                 digest: survey.digest(&image.surveyed),
@@ -78,16 +93,32 @@ impl Report {
                 replaced: image.replaces().filter(|_| image.status == Status::Loaded),
                 reason,
             }
-        });
-        let images = images.collect();
-        let totals = Totals { images: Tally::of(work), transfer, requests: 0, seconds: 0.0 };
-        Self { target, error: None, images, totals, overcounts: overcounts.to_vec() }
+        };
+        let is_tagged = |image: &&Image| image.surveyed.image.tag.is_some();
+        let (images, referrers): (Vec<&Image>, Vec<&Image>) =
+            work.images().iter().partition(is_tagged);
+        Self {
+            target,
+            error: None,
+            left_out: survey.contents.catalog().left_out.clone(),
+            images: images.into_iter().map(describe).collect(),
+            referrers: referrers.into_iter().map(describe).collect(),
+            totals: Totals { tallies: Tallies::of(work), transfer, requests: 0, seconds: 0.0 },
+            overcounts: overcounts.to_vec(),
+        }
     }
 
     /// The report of a run that has come to no image.
     pub(crate) fn of_error(target: String, error: String) -> Self {
-        let (images, totals, overcounts) = (Vec::new(), Totals::default(), Vec::new());
-        Self { target, error: Some(error), images, totals, overcounts }
+        Self {
+            target,
+            error: Some(error),
+            left_out: LeftOut::default(),
+            images: Vec::new(),
+            referrers: Vec::new(),
+            totals: Totals::default(),
+            overcounts: Vec::new(),
+        }
     }
 
     /// With what it took.

@@ -147,8 +147,8 @@ impl Transfer<'_> {
     }
 }
 
-/// What became of the images, counted.
-#[derive(Debug, Clone, Copy, Default, Serialize)]
+/// What became of images, counted.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
 pub(crate) struct Tally {
     pub(crate) loaded: u64,
     pub(crate) present: u64,
@@ -158,17 +158,55 @@ pub(crate) struct Tally {
 }
 
 impl Tally {
-    /// Counts images by their status.
+    fn count(&mut self, status: &Status) {
+        *match status {
+            Status::Loaded => &mut self.loaded,
+            Status::Present => &mut self.present,
+            Status::Failed(_) => &mut self.failed,
+            Status::Pending => &mut self.left,
+        } += 1;
+    }
+
+    /// How many there are in all.
+    pub(crate) fn all(&self) -> u64 {
+        self.loaded + self.present + self.failed + self.left
+    }
+
+    fn is_empty(&self) -> bool {
+        self.all() == 0
+    }
+}
+
+/// What became of images and of the referrers beside them.
+#[derive(Debug, Clone, Copy, Default, Serialize)]
+pub(crate) struct Tallies {
+    #[serde(flatten)]
+    pub(crate) images: Tally,
+    #[serde(skip_serializing_if = "Tally::is_empty")]
+    pub(crate) referrers: Tally,
+}
+
+impl Tallies {
+    /// Counts them by their status.
     pub(crate) fn of(work: &Work) -> Self {
-        let mut tally = Self::default();
+        let mut tallies = Self::default();
         for image in work.images() {
-            match image.status {
-                Status::Loaded => tally.loaded += 1,
-                Status::Present => tally.present += 1,
-                Status::Failed(_) => tally.failed += 1,
-                Status::Pending => tally.left += 1,
-            }
+            let tally = match image.surveyed.image.tag {
+                Some(_) => &mut tallies.images,
+                None => &mut tallies.referrers,
+            };
+            tally.count(&image.status);
         }
-        tally
+        tallies
+    }
+
+    /// Those that could not be loaded.
+    pub(crate) fn failed(&self) -> u64 {
+        self.images.failed + self.referrers.failed
+    }
+
+    /// Those that were not tried, or not to the end.
+    pub(crate) fn left(&self) -> u64 {
+        self.images.left + self.referrers.left
     }
 }

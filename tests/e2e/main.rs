@@ -19,6 +19,7 @@ mod pictures; // what a storage holds, to choose by
 mod pipes; // what is kept of bundles that pass by
 mod proxies; // a real nginx before the target
 mod quirks; // registries that answer otherwise than one would think
+mod referrers; // what is about an image and has no tag
 mod refusals; // what cannot pass is not repeated
 mod release; // programs for old hosts, and that they run there
 mod roundtrip; // the main job, with standard tools as witnesses

@@ -1,6 +1,6 @@
 //! Bundles for tests of loader.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use serde_json::Value;
 use tempfile::TempDir;
@@ -18,12 +18,17 @@ pub struct Bundle {
 
 impl Bundle {
     /// Packs the tree that `make` fills in the given folder.
-    pub fn of(make: impl FnOnce(&std::path::Path) -> Tree) -> Self {
+    pub fn of(make: impl FnOnce(&Path) -> Tree) -> Self {
+        Self::packed(&[], make)
+    }
+
+    /// The same, packed with these options.
+    pub fn packed(options: &[&str], make: impl FnOnce(&Path) -> Tree) -> Self {
         let folder = tempfile::tempdir().expect("a temporary folder");
         let tree = make(&folder.path().join("storage"));
         let mut command = packer();
         command.args(["pack", "--storage", "storage", "--output", "images.tar"]);
-        command.current_dir(folder.path()).run().ok();
+        command.args(options).current_dir(folder.path()).run().ok();
         Self { folder, tree }
     }
 
@@ -58,18 +63,26 @@ impl Bundle {
     /// Digests of all blobs, without the manifests, as the catalog has them.
     #[must_use]
     pub fn blobs(&self) -> Vec<String> {
-        let mut archive =
-            tar::Archive::new(std::fs::File::open(self.path()).expect("the bundle is there"));
-        let mut entries = archive.entries().expect("it is an archive");
-        let catalog = entries
-            .find_map(|entry| {
-                let entry = entry.expect("it is whole");
-                let is_catalog = entry.path().expect("it has a name").ends_with("bundle.json");
-                is_catalog.then_some(entry)
-            })
-            .expect("it has a catalog");
-        let catalog: Value = serde_json::from_reader(catalog).expect("the catalog is JSON");
+        let catalog = catalog(&self.path());
         let blobs = catalog["blobs"].as_array().expect("it lists blobs");
         blobs.iter().map(|blob| blob["digest"].as_str().expect("a digest").to_owned()).collect()
     }
+}
+
+/// The catalog of a bundle.
+///
+/// # Panics
+/// When it has none.
+#[must_use]
+pub fn catalog(bundle: &Path) -> Value {
+    let mut archive = tar::Archive::new(std::fs::File::open(bundle).expect("the bundle is there"));
+    let mut entries = archive.entries().expect("it is an archive");
+    let catalog = entries
+        .find_map(|entry| {
+            let entry = entry.expect("it is whole");
+            let is_catalog = entry.path().expect("it has a name").ends_with("bundle.json");
+            is_catalog.then_some(entry)
+        })
+        .expect("it has a catalog");
+    serde_json::from_reader(catalog).expect("the catalog is JSON")
 }

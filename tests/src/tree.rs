@@ -10,8 +10,11 @@ use tranship_common::Digest;
 
 use crate::content::{self, EMPTY, Family, descriptor};
 
+mod buildkit;
 mod everything;
 mod wide;
+
+pub use buildkit::Built;
 
 /// A storage tree under construction.
 #[derive(Debug)]
@@ -135,7 +138,7 @@ impl Tree {
         Layer { media_type, bytes: wrap(&tar), diff_id: Digest::of(&tar) }
     }
 
-    /// Stores an image with these layers, untagged; returns its descriptor.
+    /// Stores an image for amd64 with these layers, untagged; returns its descriptor.
     pub fn image(
         &mut self,
         repository: &str,
@@ -143,9 +146,21 @@ impl Tree {
         note: &str,
         layers: &[Layer],
     ) -> Value {
+        self.image_for(repository, family, "amd64", note, layers)
+    }
+
+    /// The same for any architecture.
+    pub fn image_for(
+        &mut self,
+        repository: &str,
+        family: Family,
+        architecture: &str,
+        note: &str,
+        layers: &[Layer],
+    ) -> Value {
         let [media_type, config_type, _, _] = family.kinds();
         let diff_ids: Vec<_> = layers.iter().map(|layer| layer.diff_id).collect();
-        let config = content::config("amd64", note, &diff_ids);
+        let config = content::config(architecture, note, &diff_ids);
         let config_digest = self.layer_blob(repository, &config);
         let mut described = Vec::new();
         for layer in layers {
@@ -185,8 +200,21 @@ impl Tree {
 
     /// Stores and tags an artifact with an empty config.
     pub fn artifact(&mut self, repository: &str, tag: &str, kind: &str, subject: Option<&Value>) {
+        let artifact = self.untagged(repository, tag, kind, subject);
+        self.tag(repository, tag, digest_of(&artifact));
+    }
+
+    /// The same without a tag, as signatures and lists of contents are pushed; returns its
+    /// descriptor.
+    pub fn untagged(
+        &mut self,
+        repository: &str,
+        note: &str,
+        kind: &str,
+        subject: Option<&Value>,
+    ) -> Value {
         let empty = self.layer_blob(repository, b"{}");
-        let body = format!(r#"{{"of":"{tag}"}}"#);
+        let body = format!(r#"{{"of":"{note}"}}"#);
         let blob = self.layer_blob(repository, body.as_bytes());
         let mut manifest = json!({
             "schemaVersion": 2,
@@ -198,8 +226,7 @@ impl Tree {
         if let Some(subject) = subject {
             manifest["subject"] = subject.clone();
         }
-        let digest = self.manifest(repository, &manifest);
-        self.tag(repository, tag, digest);
+        self.described(repository, tranship_common::kinds::OCI_MANIFEST, &manifest)
     }
 
     /// The digest of the only layer, or the last one, of a tagged image.

@@ -6,6 +6,7 @@ use std::io::{self, BufWriter, Write};
 use serde::{Deserialize, Deserializer, Serialize};
 
 use super::PIECE;
+use super::left_out::LeftOut;
 use crate::{
     Descriptor, Digest, Manifest, ManifestError, MediaType, PushTime, Repository, Tag, kinds,
 };
@@ -31,36 +32,6 @@ pub struct Catalog {
     /// What the bundle does not hold of its source, for the other side to know.
     #[serde(skip_serializing_if = "LeftOut::is_empty")]
     pub left_out: LeftOut,
-}
-
-/// What was left out of a bundle, and why.
-#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
-pub struct LeftOut {
-    /// Which images were chosen, in words; empty when all were.
-    #[serde(default, skip_serializing_if = "String::is_empty")]
-    pub selection: String,
-    /// Images that were chosen and could not be packed, by name (bytes).
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub images: Vec<LeftOutImage>,
-}
-
-/// An image that was chosen and could not be packed.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
-pub struct LeftOutImage {
-    /// `REPOSITORY:TAG`, or what stood in the place of one.
-    pub name: String,
-    /// Why it could not be packed.
-    pub reason: String,
-}
-
-impl LeftOut {
-    /// Whether nothing was left out.
-    #[must_use]
-    pub fn is_empty(&self) -> bool {
-        *self == Self::default()
-    }
 }
 
 /// A repository and its tags.

@@ -6,8 +6,9 @@ use std::io::Read;
 use serde::Deserialize;
 use serde::de::{Deserializer, Error, IgnoredAny, MapAccess, Visitor};
 
-use super::catalog::{BlobEntry, Catalog, LeftOut, ManifestEntry, RepositoryEntry};
+use super::catalog::{BlobEntry, Catalog, ManifestEntry, RepositoryEntry};
 use super::catalog_error::CatalogError;
+use super::left_out::LeftOut;
 use super::soundness::{check_features, check_version};
 
 /// Why no catalog came of what was read.

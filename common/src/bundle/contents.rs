@@ -163,6 +163,12 @@ impl Contents {
         self.catalog.repositories.iter().map(|repository| repository.tags.len()).sum()
     }
 
+    /// How many referrers there are, counted in each repository.
+    #[must_use]
+    pub fn referrer_count(&self) -> usize {
+        self.catalog.repositories.iter().map(|repository| repository.referrers.len()).sum()
+    }
+
     /// The ids of all entries, in the order of the archive: manifests first, then blobs.
     pub fn ids(&self) -> impl ExactSizeIterator<Item = BlobId> + DoubleEndedIterator + use<> {
         // As many as `checked` has counted.
@@ -238,8 +244,12 @@ impl Contents {
         let mut wanted = vec![root];
         let mut seen = HashSet::new();
         while let Some(id) = wanted.pop() {
-            if self.manifest_by_id(id).is_some() && seen.insert(id) {
-                wanted.extend(self.references(id));
+            // Of what it refers to, what it lists comes first; a layer may be a manifest, but is no part
+            // of the image as such.
+            if let Some(manifest) = self.manifest_by_id(id)
+                && seen.insert(id)
+            {
+                wanted.extend(self.references(id).take(manifest.manifests.len()));
             }
         }
         let mut ids: Vec<BlobId> = seen.into_iter().collect();
@@ -251,7 +261,8 @@ impl Contents {
 
 #[cfg(test)]
 mod tests {
-    use super::super::catalog::{FORMAT_VERSION, LeftOut};
+    use super::super::catalog::FORMAT_VERSION;
+    use super::super::left_out::LeftOut;
     use super::*;
     use crate::limits::MAX_CATALOG;
 

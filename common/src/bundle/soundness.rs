@@ -3,10 +3,11 @@
 
 use std::collections::HashSet;
 
-use super::catalog::{Catalog, FORMAT_VERSION, LeftOut, ManifestEntry, RepositoryEntry, TagEntry};
+use super::catalog::{Catalog, FORMAT_VERSION, ManifestEntry, RepositoryEntry, TagEntry};
 use super::catalog_error::CatalogError;
 use super::contents::Contents;
 use super::features::{self, KNOWN};
+use super::left_out::LeftOut;
 use crate::limits::{
     MAX_BUNDLE, MAX_CATALOG, MAX_FEATURE, MAX_FEATURES, MAX_LEFT_OUT, MAX_MANIFEST, MAX_MEDIA_TYPE,
     MAX_NESTING,

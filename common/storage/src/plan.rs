@@ -12,6 +12,7 @@ use tranship_common::{Digest, Manifest, Marks};
 
 use crate::chosen::Chosen;
 use crate::finding::Finding;
+use crate::manifests::with_children;
 use crate::scan::Scan;
 
 /// What a bundle holds and where each byte of it is.
@@ -101,20 +102,13 @@ fn whole(
     for repository in &mut repositories {
         repository.tags.retain(|tag| is_whole(tag.digest));
         repository.referrers.retain(|referrer| is_whole(*referrer));
-        let subject = |referrer: Digest| scan.manifest(scan.find(referrer)?)?.subject();
+        let manifest = |digest| scan.manifest(scan.find(digest)?);
+        let subject = |referrer| manifest(referrer)?.subject();
         // What is about what was taken out goes out too, and so on.
         loop {
             let tags = repository.tags.iter().map(|tag| tag.digest);
             let roots = tags.chain(repository.referrers.iter().copied());
-            let mut left: HashSet<Digest> = HashSet::new();
-            let mut open: Vec<Digest> = roots.collect();
-            while let Some(digest) = open.pop() {
-                if left.insert(digest)
-                    && let Some(manifest) = scan.find(digest).and_then(|node| scan.manifest(node))
-                {
-                    open.extend(manifest.children().iter().map(|child| child.digest));
-                }
-            }
+            let left = with_children(roots.collect(), manifest);
             let before = repository.referrers.len();
             repository
                 .referrers

@@ -1,9 +1,10 @@
-//! `loader check`: every tag of the bundle is in the target, with the packed digest.
+//! `loader check`: every tag of the bundle is in the target, with the packed digest, and every
+//! referrer.
 
 use anyhow::Result;
 use serde::Serialize;
 use tranship_common::Digest;
-use tranship_terminal::{Exit, Terminal, quantity};
+use tranship_terminal::{Exit, Terminal};
 
 use crate::cli::Check;
 use crate::connect::{map, reach};
@@ -24,6 +25,7 @@ struct Checked {
 
 pub(crate) fn run(options: &Check, terminal: Terminal) -> Result<Exit> {
     let bundle = super::open(&options.bundle)?;
+    super::show_left_out(bundle.contents(), terminal);
     let (destination, survey, listing) = super::block_on(async {
         let progress = terminal.progress();
         let destination = reach(&options.connection, terminal, &progress, super::never()).await?;
@@ -54,7 +56,10 @@ pub(crate) fn run(options: &Check, terminal: Terminal) -> Result<Exit> {
         for image in &checked {
             terminal.result(&image.in_words())?;
         }
-        let (all, target) = (quantity(checked.len() as u64, "tag"), registry.target());
+        let referrers = survey.images.iter().filter(|image| image.image.tag.is_none()).count();
+        let tags = survey.images.len() - referrers;
+        let all = super::counted("tag", tags as u64, referrers as u64);
+        let target = registry.target();
         let verdict = match wrong {
             0 => format!("{all} checked, all in {target} with the packed digest\n"),
             wrong => format!("{all} checked, {wrong} of them not in {target} as packed\n"),

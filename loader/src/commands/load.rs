@@ -25,7 +25,7 @@ use crate::registry::{Registry, Target};
 use crate::report::Report;
 use crate::source::Bundle;
 use crate::transfer::stop::{Stopper, stop};
-use crate::transfer::{Counts, Tally, Transfer};
+use crate::transfer::{Counts, Tallies, Tally, Transfer};
 
 /// So many images that have failed for one reason are named one by one.
 const NAMED: usize = 20;
@@ -73,18 +73,19 @@ fn tell(
     let seconds = begun.elapsed().as_secs_f64();
     let report = Report::new(target, &loaded.survey, work, loaded.counts, &loaded.overcounts)
         .with_costs(requests, seconds);
-    tell_failures(work, terminal);
-    for (at, image) in work.images().iter().enumerate() {
+    tell_failures(loaded, terminal);
+    for image in work.images() {
         if let (Status::Loaded, Some(digest)) = (&image.status, image.replaces()) {
-            terminal.message(&format!("replaced: {} had {digest}", name(work, at)));
+            let name = loaded.survey.name(&image.surveyed);
+            terminal.message(&format!("replaced: {name} had {digest}"));
         }
     }
     for overcount in &loaded.overcounts {
         terminal.problem(&overcount.in_words());
     }
-    let tally = Tally::of(work);
-    if let Some(failure) = work.given_up().filter(|_| tally.left > 0) {
-        let left = quantity(tally.left, "image");
+    let tallies = Tallies::of(work);
+    if let Some(failure) = work.given_up().filter(|_| tallies.left() > 0) {
+        let left = super::counted("image", tallies.images.left, tallies.referrers.left);
         terminal.problem(&format!("{failure}; {left} left: the same command goes on with them"));
     }
     if let Some(damage) = &loaded.damage {
@@ -95,12 +96,23 @@ fn tell(
         terminal.json(&report)?;
     } else {
         let took = HumanDuration(begun.elapsed());
+        let Tallies { images, referrers } = tallies;
+        let with_referrers = match referrers.all() {
+            0 => String::new(),
+            all => format!(
+                "with {}: {} loaded, {} already there, {} failed\n",
+                quantity(all, "referrer"),
+                referrers.loaded,
+                referrers.present,
+                referrers.failed,
+            ),
+        };
         let summary = format!(
-            "{} loaded, {} already there, {} failed\n\
+            "{} loaded, {} already there, {} failed\n{with_referrers}\
              {} uploaded ({}), {} mounted, {} requests, {took}\n",
-            quantity(tally.loaded, "image"),
-            tally.present,
-            tally.failed,
+            quantity(images.loaded, "image"),
+            images.present,
+            images.failed,
             quantity(counts.uploaded_blobs, "blob"),
             BinaryBytes(counts.uploaded_bytes),
             counts.mounted_blobs,
@@ -112,8 +124,8 @@ fn tell(
         let text = report.text_for(file.path())?;
         file.write(&text)?;
     }
-    Ok(match tally {
-        Tally { failed: 0, left: 0, .. } if loaded.damage.is_none() => Exit::Done,
+    Ok(match tallies.images {
+        _ if tallies.failed() + tallies.left() == 0 && loaded.damage.is_none() => Exit::Done,
         Tally { loaded: 0, present: 0, .. } => Exit::Failed,
         _ => Exit::Partial,
     })
@@ -121,9 +133,11 @@ fn tell(
 
 /// Names the images that have failed. Many that have done so for one reason are counted: the
 /// report names them.
-fn tell_failures(work: &Work, terminal: Terminal) {
+fn tell_failures(loaded: &Loaded, terminal: Terminal) {
+    let images = loaded.work.images();
+    let name = |image: usize| loaded.survey.name(&images[image].surveyed);
     let mut by_reason: BTreeMap<&str, Vec<usize>> = BTreeMap::new();
-    for (at, image) in work.images().iter().enumerate() {
+    for (at, image) in images.iter().enumerate() {
         if let Status::Failed(reason) = &image.status {
             by_reason.entry(reason).or_default().push(at);
         }
@@ -132,21 +146,17 @@ fn tell_failures(work: &Work, terminal: Terminal) {
     failed.sort_by_key(|(_, images)| images[0]);
     for (reason, images) in failed {
         if images.len() > NAMED {
-            let (count, first) = (images.len(), name(work, images[0]));
+            let (count, first) = (images.len(), name(images[0]));
             terminal.problem(&format!(
                 "failed: {count} images, the first of them {first}: {reason}; --report and --json \
                  name them all"
             ));
         } else {
             for image in images {
-                terminal.problem(&format!("failed: {}: {reason}", name(work, image)));
+                terminal.problem(&format!("failed: {}: {reason}", name(image)));
             }
         }
     }
-}
-
-fn name(work: &Work, image: usize) -> String {
-    format!("{}:{}", work.repository(image), work.images()[image].surveyed.image.tag)
 }
 
 /// What a load leaves behind.
@@ -166,6 +176,7 @@ async fn load(options: &Load, terminal: Terminal, bundle: Bundle) -> Result<Load
     let (stopper, stop) = stop();
     watch_signals(stopper, terminal)?;
     let destination = reach(&options.connection, terminal, &progress, stop.clone()).await?;
+    super::show_left_out(bundle.contents(), terminal);
     let mapped = map(bundle.contents(), &options.names, &destination, terminal)?;
     let projects = destination.projects(&mapped).await?;
     let survey = destination.survey(mapped, &projects, options.deep).await?;
@@ -194,7 +205,7 @@ async fn load(options: &Load, terminal: Terminal, bundle: Bundle) -> Result<Load
     let transfer = Transfer { registry, source: &*source, delivery: &delivery, patience };
     let counts = transfer.run(&mut work, &mut books).await;
     delivery.finish().await;
-    let damage = match Tally::of(&work).left {
+    let damage = match Tallies::of(&work).left() {
         1.. => None,
         0 => source.finish().await.err().map(|failure| match failure.kind {
             Kind::Stopped => Failure::stopped_in_rest(),

@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use anyhow::Result;
 use indicatif::BinaryBytes;
 use serde::Serialize;
+use tranship_common::bundle::LeftOut;
 use tranship_common::{Digest, Repository};
 use tranship_terminal::{Exit, Terminal, quantity};
 
@@ -27,6 +28,9 @@ struct Planned {
     replaced: BTreeMap<String, Digest>,
     /// Names in the target of the repositories that get another one.
     renamed: BTreeMap<Repository, Repository>,
+    /// What of its source the bundle does not hold.
+    #[serde(skip_serializing_if = "LeftOut::is_empty")]
+    left_out: LeftOut,
     missing_projects: BTreeSet<String>,
     projects: BTreeMap<String, Cost>,
     totals: Cost,
@@ -78,6 +82,7 @@ pub(crate) fn run(options: &Plan, terminal: Terminal) -> Result<Exit> {
             harbor_version: harbor.map(|harbor| harbor.info.harbor_version.clone()),
             replaced: replaced.collect(),
             renamed,
+            left_out: bundle.contents().catalog().left_out.clone(),
             missing_projects: missing(&projects).into_iter().map(str::to_owned).collect(),
             requests: totals.requests,
             projects: costs,
@@ -106,6 +111,9 @@ impl Planned {
             Some(version) => format!("{} is Harbor {version}\n", self.target),
             None => format!("{} is a registry\n", self.target),
         };
+        if !self.left_out.is_empty() {
+            text += &format!("{}\n", self.left_out);
+        }
         for (from, to) in &self.renamed {
             text += &format!("{from} becomes {to}\n");
         }
@@ -140,6 +148,9 @@ fn cost_in_words(cost: &Cost) -> String {
     }
     if cost.unknown > 0 {
         text += &format!(", {} that the target does not tell of", cost.unknown);
+    }
+    if cost.referrers > 0 {
+        text += &format!(", with {}", quantity(cost.referrers, "referrer"));
     }
     text + &format!(
         ", {} there; {} to upload ({}), {} to mount, {} to store: {}",

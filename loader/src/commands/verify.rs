@@ -24,6 +24,7 @@ pub(crate) fn run(options: &Verify, terminal: Terminal) -> Result<Exit> {
         }
         Err(error) => return Err(error),
     };
+    super::show_left_out(bundle.contents(), terminal);
     let threads = options.jobs.map_or(0, NonZero::get);
     let readers = rayon::ThreadPoolBuilder::new().num_threads(threads).build()?;
     let progress = terminal.progress();
@@ -36,7 +37,11 @@ pub(crate) fn run(options: &Verify, terminal: Terminal) -> Result<Exit> {
         terminal.result(&format!(
             "{} is whole: {}, {}, {}\n",
             options.bundle.display(),
-            quantity(contents.image_count() as u64, "image"),
+            super::counted(
+                "image",
+                contents.image_count() as u64,
+                contents.referrer_count() as u64
+            ),
             quantity(contents.entries().count() as u64, "blob"),
             BinaryBytes(bundle.file_size()),
         ))?;

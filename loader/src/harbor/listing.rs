@@ -55,11 +55,12 @@ async fn unlisted(
     let mut unlisted = Vec::new();
     for at in images {
         let image: &SurveyedImage = &survey.images[*at];
-        let (digest, tag) = (survey.digest(image), &image.image.tag);
-        if listed.contains(&(tag.as_str(), digest)) {
+        let (digest, reference) = (survey.digest(image), image.image.reference(&survey.contents));
+        if listed.contains(&(reference.as_str(), digest)) {
             continue;
         }
-        if patience.ask(about, || harbor.artifact(repository, tag)).await? != Some(digest) {
+        let ask = || harbor.artifact(repository, &reference);
+        if patience.ask(about, ask).await? != Some(digest) {
             unlisted.push(*at);
         }
     }

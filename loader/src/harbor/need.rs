@@ -153,11 +153,14 @@ mod tests {
                 ("a/y".to_owned(), vec![tag("changed", 1), tag("new", 2)]),
                 ("c/x".to_owned(), vec![tag("there", 2)]),
             ]),
+            ..MadeUp::default()
         };
-        let survey = survey(&made_up.contents(), |MappedImage { tag, .. }| match tag.as_str() {
-            "there" => Found::Same,
-            "changed" => Found::Different(Digest::of(b"another")),
-            _ => Found::Missing,
+        let survey = survey(&made_up.contents(), |MappedImage { tag, .. }| {
+            match tag.as_ref().unwrap().as_str() {
+                "there" => Found::Same,
+                "changed" => Found::Different(Digest::of(b"another")),
+                _ => Found::Missing,
+            }
         });
         let needed = needed_by_project(&survey);
         let names = |need: &Need| -> Vec<String> {

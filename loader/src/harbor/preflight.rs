@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::rc::Rc;
 
 use futures_util::{StreamExt, stream};
+use tranship_common::bundle::ManifestEntry;
 use tranship_common::{Digest, kinds};
 
 use super::api::{DefaultQuota, Harbor, ImmutableRule, Quota};
@@ -278,6 +279,13 @@ fn fails_at_large_blobs(version: &str) -> bool {
     numbers.len() == 3 && numbers < vec![2, 9, 2]
 }
 
+/// Whether a manifest is an index with blobs among its children, which Harbor looks up among its
+/// artifacts in vain.
+fn lists_blobs(manifest: &ManifestEntry) -> bool {
+    let is_index = [kinds::OCI_INDEX, kinds::DOCKER_LIST].contains(&manifest.media_type.as_str());
+    is_index && !manifest.blobs.is_empty()
+}
+
 impl Preflight {
     fn find(&mut self, projects: Vec<String>, text: String) {
         self.findings.push(Finding { projects, text });
@@ -345,7 +353,8 @@ impl Preflight {
             Ok(rules) => {
                 let images = changed.iter().map(|image| &survey.images[*image]);
                 let held = |image: &&SurveyedImage| {
-                    rules.holds(survey.repository(image), &image.image.tag)
+                    let tag = image.image.tag.as_ref();
+                    tag.is_some_and(|tag| rules.holds(survey.repository(image), tag))
                 };
                 for image in images.filter(held) {
                     self.warnings.push(format!(
@@ -366,6 +375,7 @@ impl Preflight {
         for image in survey.images.iter().filter(|image| !image.is_there()) {
             let name = survey.name(image);
             let mut odd = None;
+            let mut is_cache = false;
             let mut large: Option<Digest> = None;
             for part in survey.parts(image) {
                 let entry = contents.entry(part);
@@ -373,6 +383,7 @@ impl Preflight {
                     Some(manifest) if !STORED.contains(&manifest.media_type.as_str()) => {
                         odd = odd.or(Some(&manifest.media_type));
                     }
+                    Some(manifest) => is_cache |= lists_blobs(manifest),
                     None if entry.size > largest => large = large.or(Some(entry.digest)),
                     _ => {}
                 }
@@ -380,6 +391,12 @@ impl Preflight {
             if let Some(media_type) = odd {
                 self.warnings.push(format!(
                     "{name} has a manifest of type {media_type}, which Harbor does not store"
+                ));
+            }
+            if is_cache {
+                self.warnings.push(format!(
+                    "{name} has an index that lists layers, as caches of BuildKit do, which Harbor \
+                     does not store: with image-manifest=true BuildKit writes another kind"
                 ));
             }
             if let Some(blob) = large {

@@ -220,6 +220,7 @@ mod tests {
             manifests: vec![MadeUpManifest { blobs: vec![1], ..MadeUpManifest::default() }],
             blobs: vec![70],
             tags: (0..count).map(|at| (format!("p{at}/r"), vec![tag()])).collect(),
+            ..MadeUp::default()
         };
         let survey = survey(&made_up.contents(), |_| Found::Missing);
         let mut books = Books::open(&survey, BTreeMap::new());

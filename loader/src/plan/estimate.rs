@@ -16,9 +16,11 @@ pub(crate) struct Cost {
     pub(crate) present: u64,
     /// Images to be loaded.
     pub(crate) images: u64,
-    /// Of these, how many have another digest now.
+    /// Referrers to be loaded.
+    pub(crate) referrers: u64,
+    /// Of the images, how many have another digest now.
     pub(crate) replaced: u64,
-    /// Of these, how many the target did not tell of.
+    /// Of images and referrers, how many the target did not tell of.
     pub(crate) unknown: u64,
     pub(crate) uploaded_blobs: u64,
     pub(crate) uploaded_bytes: u64,
@@ -33,6 +35,7 @@ impl Cost {
     fn add(&mut self, other: &Self) {
         self.present += other.present;
         self.images += other.images;
+        self.referrers += other.referrers;
         self.replaced += other.replaced;
         self.unknown += other.unknown;
         self.uploaded_blobs += other.uploaded_blobs;
@@ -55,17 +58,16 @@ pub(crate) fn estimate(survey: &Survey, delivery: &dyn Deliver) -> BTreeMap<Stri
     let mut costs: BTreeMap<String, Cost> = BTreeMap::new();
     for image in &survey.images {
         let cost = costs.entry(survey.repository(image).project().to_owned()).or_default();
+        let is_tagged = image.image.tag.is_some();
         match image.found {
-            Found::Same => cost.present += 1,
-            Found::Missing | Found::Broken(_) => cost.images += 1,
-            Found::Different(_) => {
-                cost.images += 1;
-                cost.replaced += 1;
-            }
-            Found::Unknown(_) => {
-                cost.images += 1;
-                cost.unknown += 1;
-            }
+            Found::Same => cost.present += u64::from(is_tagged),
+            _ if is_tagged => cost.images += 1,
+            _ => cost.referrers += 1,
+        }
+        match image.found {
+            Found::Different(_) => cost.replaced += 1,
+            Found::Unknown(_) => cost.unknown += 1,
+            Found::Same | Found::Missing | Found::Broken(_) => {}
         }
     }
     let mut work = Work::new(survey, Order::Bundle, false);

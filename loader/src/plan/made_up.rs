@@ -19,6 +19,8 @@ pub(crate) struct MadeUp {
     /// Sizes (bytes).
     pub(crate) blobs: Vec<u64>,
     pub(crate) tags: BTreeMap<String, Vec<MadeUpTag>>,
+    /// Manifests without a tag, by the repository.
+    pub(crate) referrers: BTreeMap<String, BTreeSet<usize>>,
 }
 
 /// What a manifest refers to. Those that it lists stand before it.
@@ -72,8 +74,11 @@ impl MadeUp {
         let repositories = self.tags.iter().map(|(name, tags)| {
             let mut tags = tags.clone();
             tags.sort_unstable();
-            let name = name.parse().unwrap();
-            RepositoryEntry { name, tags: tags.iter().map(tag).collect(), referrers: Vec::new() }
+            let untagged = self.referrers.get(name).into_iter().flatten();
+            let mut referrers: Vec<Digest> = untagged.map(|manifest| digests[*manifest]).collect();
+            referrers.sort_unstable();
+            let (name, tags) = (name.parse().unwrap(), tags.iter().map(tag).collect());
+            RepositoryEntry { name, tags, referrers }
         });
         let blobs = digests[self.manifests.len()..].iter().zip(&self.blobs);
         let contents = Contents::new(Catalog {

@@ -1,14 +1,17 @@
 //! Under which name each repository of the bundle goes into the target.
 
-use std::collections::{BTreeMap, HashMap};
+mod harbor_names;
+
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::fmt;
 use std::ops::Range;
 use std::sync::Arc;
 
 use tranship_common::bundle::{BlobId, Contents};
-use tranship_common::{Digest, Repository, Tag};
+use tranship_common::{Digest, PushTime, Repository, Tag};
 
 use super::rules::{Rule, Rules};
+use harbor_names::{MAX_NAME, check_for_harbor};
 
 /// All that decides on a name.
 #[derive(Debug, Clone, Default)]
@@ -54,12 +57,6 @@ pub(crate) enum MappingError {
     Collision { from: [Repository; 2], to: Repository, tag: Tag },
 }
 
-/// Parts of names below the project that Harbor's routes take apart wrongly.
-const ROUTES: [&str; 4] = ["blobs", "manifests", "tags", "referrers"];
-
-/// Longer names fail in the backend of Harbor, which makes a path of them (characters).
-const MAX_NAME: usize = 245;
-
 /// A repository of the target. The first component of its name is its project, where the target
 /// has projects.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
@@ -99,15 +96,16 @@ impl fmt::Display for TargetRepository {
     }
 }
 
-/// A tag as it is to be in the target.
+/// An image as it is to be in the target, or a referrer, which has no tag.
 #[derive(Debug, Clone)]
 pub(crate) struct MappedImage {
     /// Its place among the repositories of the target.
     pub(crate) repository: usize,
-    pub(crate) tag: Tag,
-    /// The tagged manifest.
+    pub(crate) tag: Option<Tag>,
+    /// The manifest that the tag leads to, or the referrer's own.
     pub(crate) root: BlobId,
-    /// Its place among the images of the bundle when these are sorted by age, oldest first.
+    /// Its place among the images of the bundle when these are sorted by age, oldest first. Nobody
+    /// knows how old referrers are: they come after all of them.
     pub(crate) age: u32,
 }
 
@@ -117,7 +115,7 @@ pub(crate) struct MappedRepository {
     pub(crate) name: Arc<TargetRepository>,
     /// The repositories of the bundle.
     pub(crate) sources: Vec<Repository>,
-    /// Its images, among all of them: oldest first.
+    /// Its images, among all of them: oldest first, then referrers.
     pub(crate) images: Range<usize>,
 }
 
@@ -188,11 +186,17 @@ impl Mapping {
                 }
             }
             tags.sort_by(|a, b| (a.pushed, &a.name).cmp(&(b.pushed, &b.name)));
-            for tag in tags {
-                let root = contents.id(tag.digest).expect("a sound catalog lists what it tags");
-                let (repository, tag_name) = (repositories.len(), tag.name.clone());
-                images.push(MappedImage { repository, tag: tag_name, root, age: 0 });
-                pushed.push(tag.pushed);
+            let referrers = sources.iter().flat_map(|at| &catalog.repositories[*at].referrers);
+            let tagged = tags.iter().map(|tag| tag.digest).collect::<BTreeSet<Digest>>();
+            let untagged: BTreeSet<Digest> =
+                referrers.copied().filter(|digest| !tagged.contains(digest)).collect();
+            let tagged = tags.into_iter().map(|tag| (Some(&tag.name), tag.digest, tag.pushed));
+            let untagged = untagged.into_iter().map(|digest| (None, digest, PushTime::default()));
+            for (tag, digest, time) in tagged.chain(untagged) {
+                let root = contents.id(digest).expect("a sound catalog lists what it leads to");
+                let (repository, tag) = (repositories.len(), tag.cloned());
+                images.push(MappedImage { repository, tag, root, age: 0 });
+                pushed.push(time);
             }
             let sources =
                 sources.into_iter().map(|source| catalog.repositories[source].name.clone());
@@ -206,11 +210,27 @@ impl Mapping {
             return Err(errors);
         }
         let mut by_age: Vec<usize> = (0..images.len()).collect();
-        by_age.sort_by_key(|image| (pushed[*image], *image));
+        by_age.sort_by_key(|image| (images[*image].tag.is_none(), pushed[*image], *image));
         for (age, image) in by_age.into_iter().enumerate() {
             images[image].age = u32::try_from(age).unwrap_or(u32::MAX);
         }
         Ok(Mapped { contents: Arc::clone(contents), repositories, images })
+    }
+}
+
+impl MappedImage {
+    /// Under what it is in its repository: the tag, or the digest of a referrer.
+    pub(crate) fn reference(&self, contents: &Contents) -> String {
+        match &self.tag {
+            Some(tag) => tag.to_string(),
+            None => contents.entry(self.root).digest.to_string(),
+        }
+    }
+
+    /// Its whole name in a repository: `REPOSITORY:TAG`, or `REPOSITORY@DIGEST`.
+    pub(crate) fn name(&self, repository: &TargetRepository, contents: &Contents) -> String {
+        let separator = if self.tag.is_some() { ':' } else { '@' };
+        format!("{repository}{separator}{}", self.reference(contents))
     }
 }
 
@@ -228,58 +248,6 @@ impl Mapped {
             repository.renamed().map(|from| (from.clone(), repository.name.name().clone()))
         });
         pairs.collect()
-    }
-}
-
-/// Harbor's project names: narrower than what registries allow.
-fn is_project_name(name: &str) -> bool {
-    let alphanumeric = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit();
-    let separators = name.as_bytes().split(|b| alphanumeric(*b));
-    name.len() <= 255
-        && !name.is_empty()
-        && separators.into_iter().all(|s| s.len() <= 1)
-        && !name.starts_with(['.', '_', '-'])
-        && !name.ends_with(['.', '_', '-'])
-}
-
-fn check_for_harbor(from: &Repository, to: &Repository) -> Result<(), MappingError> {
-    let (from, to) = (from.clone(), to.clone());
-    let Some((project, path)) = to.as_str().split_once('/') else {
-        return Err(MappingError::NoProject { from, to });
-    };
-    if !is_project_name(project) {
-        let (project, suggestion) = (project.to_owned(), suggestion(&from, &to, project));
-        return Err(MappingError::Project { from, to, project, suggestion });
-    }
-    if let Some(part) = ROUTES.into_iter().find(|route| path.split('/').any(|part| part == *route))
-    {
-        let changed =
-            |name: &str| if name == part { format!("{name}-images") } else { name.to_owned() };
-        let parts: Vec<String> = path.split('/').map(changed).collect();
-        let suggestion = format!("{project}/{}", parts.join("/"));
-        return Err(MappingError::Route { from, to, part, suggestion });
-    }
-    if to.as_str().len() > MAX_NAME {
-        let length = to.as_str().len();
-        return Err(MappingError::TooLong { from, to, length });
-    }
-    Ok(())
-}
-
-/// A rule that gives the project a legal name: runs of separators become one.
-fn suggestion(from: &Repository, to: &Repository, project: &str) -> String {
-    let mut legal = String::new();
-    for character in project.chars() {
-        let separator = ['.', '_', '-'].contains(&character);
-        if !(separator && legal.ends_with(['.', '_', '-'])) {
-            legal.push(character);
-        }
-    }
-    if TargetRepository::from(from.clone()).project() == project {
-        format!("{project}/*={legal}/*")
-    } else {
-        let rest = to.as_str().split_once('/').map_or("", |(_, rest)| rest);
-        format!("{from}={legal}/{rest}")
     }
 }
 
@@ -330,7 +298,7 @@ mod tests {
     fn names(mapping: &Mapping, images: &[(&str, &str, u8)]) -> Vec<String> {
         let mapped = mapping.apply(&contents(images)).unwrap();
         let repository = |at: usize| &mapped.repositories[at].name;
-        let name = |image: &MappedImage| format!("{}:{}", repository(image.repository), image.tag);
+        let name = |image: &MappedImage| image.name(repository(image.repository), &mapped.contents);
         mapped.images.iter().map(name).collect()
     }
 
@@ -390,6 +358,54 @@ mod tests {
     }
 
     #[test]
+    fn referrers_go_where_their_repository_goes_and_come_last() {
+        let mut catalog =
+            contents(&[("a/x", "1", 1), ("b/x", "2", 2), ("b/x", "3", 3)]).catalog().clone();
+        let about = |subject: Digest, number: u8| {
+            let json = format!(
+                r#"{{"schemaVersion":2,"layers":[],"n":{number},"subject":{{"digest":"{subject}"}}}}"#
+            );
+            ManifestEntry::describe(&Manifest::parse(json.as_bytes()).unwrap(), |_| false)
+        };
+        let subject = catalog.repositories[0].tags[0].digest;
+        let (one, other) = (about(subject, 1), about(subject, 2));
+        let mut referrers = vec![one.digest, other.digest];
+        referrers.sort_unstable();
+        // One of them is in both, and tagged in one.
+        catalog.repositories[0].referrers = referrers.clone();
+        catalog.repositories[1].referrers = vec![one.digest];
+        catalog.repositories[1].tags[1].digest = other.digest;
+        catalog.manifests.extend([one, other]);
+        let contents = Arc::new(Contents::new(catalog).unwrap());
+        let names = |mapping: &Mapping| -> Vec<String> {
+            let mapped = mapping.apply(&contents).unwrap();
+            let of = |at: usize| &mapped.repositories[at].name;
+            let images = mapped.images.iter();
+            images.map(|image| image.name(of(image.repository), &contents)).collect()
+        };
+        let [first, second] = [referrers[0], referrers[1]];
+        let tagged = contents.catalog().repositories[1].tags[1].digest;
+        let untagged = if tagged == first { second } else { first };
+        assert_eq!(
+            names(&harbor()),
+            [
+                "a/x:1".to_owned(),
+                format!("a/x@{first}"),
+                format!("a/x@{second}"),
+                "b/x:2".to_owned(),
+                "b/x:3".to_owned(),
+                format!("b/x@{untagged}"),
+            ]
+        );
+        let meet = Mapping { rules: vec![rule("b/*=a/*")].into(), ..harbor() };
+        let untagged = format!("a/x@{untagged}");
+        assert_eq!(names(&meet), ["a/x:1", "a/x:2", "a/x:3", untagged.as_str()]);
+        let ages: Vec<u32> =
+            harbor().apply(&contents).unwrap().images.iter().map(|i| i.age).collect();
+        assert_eq!(ages, [0, 3, 4, 1, 2, 5]);
+    }
+
+    #[test]
     fn two_repositories_may_meet_but_not_two_images() {
         let meet = Mapping { rules: vec![rule("b/*=a/*")].into(), ..harbor() };
         // Oldest first, wherever a tag comes from; the same image twice is one.
@@ -400,15 +416,5 @@ mod tests {
             errors[0].to_string(),
             "a/x and b/x would both become a/x:1, with different digests; keep them apart with --map"
         );
-    }
-
-    #[test]
-    fn project_names() {
-        for good in ["a", "1", "a_b", "a.b", "a-b.c_d", &"a".repeat(255)] {
-            assert!(is_project_name(good), "{good}");
-        }
-        for bad in ["", "a__b", "a--b", "a..b", "a.-b", "a_", "-a", &"a".repeat(256)] {
-            assert!(!is_project_name(bad), "{bad}");
-        }
     }
 }

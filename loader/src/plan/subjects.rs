@@ -1,5 +1,5 @@
-//! The order of a repository's tags: a signature, or another artifact that refers to an image, comes
-//! after what it refers to, so that the target can link the two.
+//! The order of a repository's images: a signature, or another artifact that refers to an image,
+//! comes after what it refers to, tagged or not, so that the target can link the two.
 
 use std::collections::{HashMap, HashSet, VecDeque};
 
@@ -10,7 +10,7 @@ use tranship_common::{Digest, Tag};
 /// `manifests` tell of an image what its place follows from.
 pub(super) fn subjects_first<'a, M: Iterator<Item = &'a ManifestEntry>>(
     queue: VecDeque<u32>,
-    tag: impl Fn(u32) -> &'a Tag,
+    tag: impl Fn(u32) -> Option<&'a Tag>,
     manifests: impl Fn(u32) -> M,
 ) -> VecDeque<u32> {
     let mut holders: HashMap<Digest, u32> = HashMap::new();
@@ -21,7 +21,7 @@ pub(super) fn subjects_first<'a, M: Iterator<Item = &'a ManifestEntry>>(
     }
     let subjects = |image: u32| {
         let parts = manifests(image).filter_map(|part| part.subject);
-        parts.chain(signed_by(tag(image))).collect::<Vec<_>>()
+        parts.chain(tag(image).and_then(signed_by)).collect::<Vec<_>>()
     };
     let mut ordered = VecDeque::with_capacity(queue.len());
     let mut begun = HashSet::new();
@@ -53,22 +53,24 @@ fn signed_by(tag: &Tag) -> Option<Digest> {
 mod tests {
     use super::*;
 
-    struct Image(Tag, Vec<ManifestEntry>);
+    struct Image(Option<Tag>, Vec<ManifestEntry>);
 
+    /// Untagged where the text is no tag.
     fn image(tag: &str, content: &str, subject: Option<&str>) -> Image {
         let entry = serde_json::json!({
             "digest": Digest::of(content.as_bytes()).to_string(),
             "size": 1,
             "mediaType": "application/vnd.oci.image.manifest.v1+json",
-            "subject": subject.map(|of| Digest::of(of.as_bytes()).to_string()),
         });
-        Image(tag.parse().unwrap(), vec![serde_json::from_value(entry).unwrap()])
+        let mut entry: ManifestEntry = serde_json::from_value(entry).unwrap();
+        entry.subject = subject.map(|of| Digest::of(of.as_bytes()));
+        Image(tag.parse().ok(), vec![entry])
     }
 
     fn ordered(images: &[Image]) -> Vec<u32> {
         let all = (0..images.len() as u32).collect();
         let image = |at: u32| &images[at as usize];
-        subjects_first(all, |at| &image(at).0, |at| image(at).1.iter()).into()
+        subjects_first(all, |at| image(at).0.as_ref(), |at| image(at).1.iter()).into()
     }
 
     #[test]
@@ -81,8 +83,10 @@ mod tests {
             image("sbom", "inner", Some("image")),
             image("image", "image", None),
             image("stray", "stray", Some("elsewhere")),
+            image("of-untagged", "about it", Some("untagged")),
+            image("", "untagged", Some("image")),
         ];
-        assert_eq!(ordered(&images), [0, 4, 1, 3, 2, 5]);
+        assert_eq!(ordered(&images), [0, 4, 1, 3, 2, 5, 7, 6]);
     }
 
     #[test]

@@ -20,13 +20,13 @@ use crate::transfer::retry::Patience;
 /// What the target says of one image of the bundle.
 #[derive(Debug, Clone)]
 pub(crate) enum Found {
-    /// The tag has the packed digest.
+    /// The tag has the packed digest, or the referrer is there.
     Same,
     /// The tag has the packed digest, but these of its manifests and blobs, sorted, are not there.
     Broken(Vec<Digest>),
     /// The tag has this other digest.
     Different(Digest),
-    /// There is no such tag.
+    /// There is no such tag or referrer.
     Missing,
     /// The target does not tell, for this reason.
     Unknown(Failure),
@@ -50,7 +50,7 @@ pub(crate) enum Standing {
     Filled,
 }
 
-/// An image of the bundle and what the target has under its tag.
+/// An image or referrer of the bundle and what the target has of it.
 #[derive(Debug, Clone)]
 pub(crate) struct SurveyedImage {
     pub(crate) image: MappedImage,
@@ -69,7 +69,7 @@ impl SurveyedImage {
 pub(crate) struct SurveyedRepository {
     pub(crate) name: Arc<TargetRepository>,
     pub(crate) standing: Standing,
-    /// Its images, among all of them: oldest first.
+    /// Its images, among all of them: oldest first, then referrers.
     pub(crate) images: Range<usize>,
     /// The repositories of the bundle that have another name in the target, which is this one.
     pub(crate) renamed: Vec<Repository>,
@@ -93,7 +93,7 @@ impl Survey {
 
     /// The name of an image in the target.
     pub(crate) fn name(&self, image: &SurveyedImage) -> String {
-        format!("{}:{}", self.repository(image), image.image.tag)
+        image.image.name(self.repository(image), &self.contents)
     }
 
     /// The digest that an image was packed with.
@@ -195,8 +195,9 @@ impl Surveyor<'_> {
         let Some(oldest) = oldest else { return Ok(true) };
         let (contents, name) = (&mapped.contents, name(oldest));
         // Where it is not told, others may be.
-        let (reference, media_type) = (oldest.tag.as_str(), media_type(contents, oldest.root));
-        let ask = self.registry.manifest_digest(name.name(), reference, &media_type);
+        let (reference, media_type) =
+            (oldest.reference(contents), media_type(contents, oldest.root));
+        let ask = self.registry.manifest_digest(name.name(), &reference, &media_type);
         let about = About::Question(name);
         let there = match self.patience.ask_once(about, ask).await {
             Ok(there) => there,
@@ -298,8 +299,12 @@ impl Surveyor<'_> {
                 Ok(None) | Err(_) => {}
             }
         }
+        // What is untagged is in no list; but where nothing is tagged, there is nothing to refer to.
         let is_absent = |image: &MappedImage| {
-            listed.as_ref().is_some_and(|listed| !listed.contains(image.tag.as_str()))
+            listed.as_ref().is_some_and(|listed| match &image.tag {
+                Some(tag) => !listed.contains(tag.as_str()),
+                None => listed.is_empty(),
+            })
         };
         let others: Vec<Found> = stream::iter(others)
             .map(|image| async move {
@@ -314,7 +319,7 @@ impl Surveyor<'_> {
         Ok((standing, std::iter::once(oldest).chain(others).collect()))
     }
 
-    /// What is under one tag.
+    /// What is there of one image.
     async fn image(
         &self,
         contents: &Contents,
@@ -326,7 +331,7 @@ impl Surveyor<'_> {
         {
             return Ok(found.clone());
         }
-        match self.tag(contents, name, image).await {
+        match self.digest(contents, name, image).await {
             Ok(there) => self.found(contents, name, image, there).await,
             Err(failure) if failure.extent == Extent::Target => Err(failure),
             Err(failure) => Ok(Found::Unknown(failure)),
@@ -351,14 +356,16 @@ impl Surveyor<'_> {
         }
     }
 
-    /// The digest under a tag. What Harbor's registry does not tell, Harbor itself may.
-    async fn tag(
+    /// The digest under a tag, or that of a referrer. What Harbor's registry does not tell, Harbor
+    /// itself may.
+    async fn digest(
         &self,
         contents: &Contents,
         name: &TargetRepository,
         image: &MappedImage,
     ) -> Result<Option<Digest>, Failure> {
-        let (reference, media_type) = (image.tag.as_str(), media_type(contents, image.root));
+        let (reference, media_type) = (image.reference(contents), media_type(contents, image.root));
+        let reference = reference.as_str();
         let ask = async || {
             let _turn = self.turns.acquire().await;
             let told = self.registry.manifest_digest(name.name(), reference, &media_type).await;
@@ -367,7 +374,7 @@ impl Surveyor<'_> {
                 (Err(refusal), Some(harbor))
                     if refusal.answer().is_some() && Kind::of(&refusal) != Kind::Denied =>
                 {
-                    match harbor.artifact(name, &image.tag).await {
+                    match harbor.artifact(name, reference).await {
                         Ok(there) => Ok(there),
                         // The answer to the short question has no words, and a policy is worth some.
                         Err(_) => {

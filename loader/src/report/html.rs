@@ -4,10 +4,12 @@
 use std::collections::BTreeMap;
 
 use tranship_common::Repository;
+use tranship_common::bundle::LeftOutImage;
 use tranship_terminal::printable;
 
 use super::{ImageReport, Report};
 use crate::harbor::quotas::Overcount;
+use crate::transfer::Tallies;
 
 const PAGE: &str = include_str!("page.html");
 
@@ -27,13 +29,21 @@ impl Report {
     /// The page.
     pub(crate) fn to_html(&self) -> String {
         let totals = &self.totals;
+        let Tallies { images, referrers } = totals.tallies;
+        let with_referrers = match referrers.all() {
+            0 => String::new(),
+            all => format!(
+                " With {all} referrers: {} loaded, {} there before, {} failed, {} left.",
+                referrers.loaded, referrers.present, referrers.failed, referrers.left
+            ),
+        };
         let counts = format!(
-            "{} images loaded, {} there before, {} failed, {} left. {} blobs uploaded \
-             ({} bytes), {} mounted, {} manifests stored; {} requests in {:.0} s.",
-            totals.images.loaded,
-            totals.images.present,
-            totals.images.failed,
-            totals.images.left,
+            "{} images loaded, {} there before, {} failed, {} left.{with_referrers} {} blobs \
+             uploaded ({} bytes), {} mounted, {} manifests stored; {} requests in {:.0} s.",
+            images.loaded,
+            images.present,
+            images.failed,
+            images.left,
             totals.transfer.uploaded_blobs,
             totals.transfer.uploaded_bytes,
             totals.transfer.mounted_blobs,
@@ -49,6 +59,7 @@ impl Report {
             ("<!--target-->", escaped(&self.target)),
             ("<!--totals-->", summary),
             ("<!--overcounts-->", self.overcounts()),
+            ("<!--left-out-->", self.left_out()),
             ("<!--projects-->", self.projects()),
             ("<!--images-->", self.images()),
         ];
@@ -65,6 +76,26 @@ impl Report {
     fn overcounts(&self) -> String {
         let words = self.overcounts.iter().map(Overcount::in_words);
         words.map(|words| format!("<p>{}</p>\n", escaped(&words))).collect()
+    }
+
+    /// What the bundle does not hold: the sentence, and a row for each image.
+    fn left_out(&self) -> String {
+        if self.left_out.is_empty() {
+            return String::new();
+        }
+        let row = |LeftOutImage { name, reason }: &LeftOutImage| {
+            format!("<tr><td>{}</td><td>{}</td></tr>\n", escaped(name), escaped(reason))
+        };
+        let rows: String = self.left_out.images.iter().map(row).collect();
+        let table = match rows.is_empty() {
+            true => String::new(),
+            false => format!(
+                "<table id=\"left-out\">\n<thead><tr><th>image</th><th>reason</th></tr></thead>\n\
+                 <tbody>\n{rows}</tbody>\n</table>\n"
+            ),
+        };
+        let sentence = escaped(&self.left_out.to_string());
+        format!("<h2>Not in the bundle</h2>\n<p>{sentence}</p>\n{table}")
     }
 
     fn projects(&self) -> String {
@@ -100,19 +131,20 @@ impl Report {
         text
     }
 
-    /// Rows of images: failures first, then what is left, then the others, each by name.
+    /// Rows of images and referrers: failures first, then what is left, then the others, each by name.
     fn images(&self) -> String {
         let rank = |image: &ImageReport| match image.status {
             "failed" => 0,
             "left" => 1,
             _ => 2,
         };
-        let mut images: Vec<&ImageReport> = self.images.iter().collect();
+        let mut images: Vec<&ImageReport> = self.images.iter().chain(&self.referrers).collect();
         images.sort_by_key(|image| (rank(image), &image.name));
         let row = |image: &ImageReport| {
-            let ImageReport { name, sources, digest, status, replaced, reason } = image;
+            let ImageReport { name, sources, digest, subject, status, replaced, reason } = image;
             let replaced = replaced.map(|digest| format!("replaced {digest}"));
-            let reason = reason.as_deref().or(replaced.as_deref());
+            let about = subject.map(|digest| format!("about {digest}"));
+            let reason = reason.as_deref().or(replaced.as_deref()).or(about.as_deref());
             let from = match sources.is_empty() {
                 true => String::new(),
                 false => {

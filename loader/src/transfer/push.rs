@@ -1,4 +1,4 @@
-//! Stores the manifests of an image, and its tag.
+//! Stores the manifests of an image, and its tag if it has one.
 
 use std::sync::Arc;
 
@@ -22,8 +22,8 @@ const SCHEMA1_ADVICE: &str = "this is a Docker image of schema 1, which the regi
 const MAX_LOOKS: u32 = 5;
 
 impl Transfer<'_> {
-    /// Stores an image's manifests, children first, and the last one under the tag. Tells which were
-    /// stored.
+    /// Stores an image's manifests, children first, and the last one under its tag, if it has one.
+    /// Tells which were stored.
     pub(super) fn push(
         &self,
         work: &Work,
@@ -31,11 +31,12 @@ impl Transfer<'_> {
     ) -> impl Future<Output = (Vec<BlobId>, Result<(), Failure>)> + use<'_> {
         let contents = Arc::clone(work.contents());
         let repository = Arc::clone(work.repository(image));
-        let tag = work.images()[image].surveyed.image.tag.to_string();
+        let reference = work.images()[image].surveyed.image.reference(&contents);
         let mut parts = work.manifests_to_push(image);
         async move {
             let mut stored = 0;
-            let result = self.push_all(&contents, &repository, &tag, &parts, &mut stored).await;
+            let result =
+                self.push_all(&contents, &repository, &reference, &parts, &mut stored).await;
             parts.truncate(stored);
             (parts, result)
         }
@@ -45,7 +46,7 @@ impl Transfer<'_> {
         &self,
         contents: &Contents,
         repository: &TargetRepository,
-        tag: &str,
+        of_last: &str,
         parts: &[BlobId],
         stored: &mut usize,
     ) -> Result<(), Failure> {
@@ -53,7 +54,7 @@ impl Transfer<'_> {
             let Some(entry) = contents.manifest_by_id(*part) else { continue };
             let bytes = self.manifest(*part, entry).await?;
             let digest = entry.digest.to_string();
-            let reference = if position + 1 == parts.len() { tag } else { digest.as_str() };
+            let reference = if position + 1 == parts.len() { of_last } else { digest.as_str() };
             self.put(repository, reference, entry, &bytes).await?;
             *stored += 1;
         }

@@ -144,6 +144,10 @@ impl State {
         if !self.config_is_json(&request.body) {
             return Some(Verdict::error(500, "UNKNOWN", "internal server error"));
         }
+        if let Some(blob) = listed_blob(&request.body) {
+            let words = format!("artifact {}@{blob} not found", subject.repository);
+            return Some(Verdict::error(404, "NOT_FOUND", &words));
+        }
         if project.is_immutable(subject.repository, subject.reference) {
             let (_, name) = subject.repository.split_once('/').unwrap_or_default();
             let words = format!(
@@ -207,6 +211,18 @@ impl State {
             false => refusal,
         }
     }
+}
+
+/// What an index lists that is no manifest, as BuildKit's caches do: Harbor looks it up among its
+/// artifacts in vain.
+fn listed_blob(manifest: &[u8]) -> Option<String> {
+    let manifest: Value = serde_json::from_slice(manifest).ok()?;
+    let is_blob = |child: &&Value| {
+        let media_type = child["mediaType"].as_str().unwrap_or_default();
+        media_type.contains(".layer.") || media_type.contains(".buildkit.")
+    };
+    let blob = manifest["manifests"].as_array()?.iter().find(is_blob)?;
+    blob["digest"].as_str().map(str::to_owned)
 }
 
 fn rename_location(headers: &mut HeaderMap, external_url: &str) {

@@ -262,13 +262,6 @@ impl Project {
             .collect()
     }
 
-    /// The digest of an artifact that is named by a tag or a digest.
-    pub(super) fn artifact(&self, repository: &str, reference: &str) -> Option<String> {
-        let mut tags = self.tags_of(repository);
-        let (_, digest) = tags.find(|(tag, digest)| *tag == reference || *digest == reference)?;
-        Some(digest.to_owned())
-    }
-
     fn is_accessory(&self, repository: &str, digest: &str) -> bool {
         let key = format!("{repository}@{digest}");
         let subject = self.manifests.get(&key).and_then(|stored| stored.subject.as_ref());

@@ -97,7 +97,7 @@ impl State {
                     let query = request.parameter("q").unwrap_or_default();
                     page(request, project.artifacts(&repository, query.strip_prefix("tags=")))
                 }
-                Some((repository, reference)) => match project.artifact(&repository, reference) {
+                Some((repository, reference)) => match project.find(&repository, reference) {
                     Some(digest) => Verdict::json(200, &json!({"digest": digest})),
                     None => no_artifact(&repository, reference),
                 },

@@ -3,7 +3,7 @@
 use reqwest::StatusCode;
 use serde::Deserialize;
 use serde::de::IgnoredAny;
-use tranship_common::{Digest, Tag};
+use tranship_common::Digest;
 use url::Url;
 
 use super::Harbor;
@@ -71,17 +71,17 @@ impl Harbor {
         Ok(self.pages(&url, usize::MAX).await?.unwrap_or_default())
     }
 
-    /// The digest of the artifact that has this tag, accessories included.
+    /// The digest of the artifact that has this tag or digest, accessories included.
     pub(crate) async fn artifact(
         &self,
         repository: &TargetRepository,
-        tag: &Tag,
+        reference: &str,
     ) -> Result<Option<Digest>, RequestError> {
-        let url = self.artifacts_url(repository, &format!("/{tag}"));
+        let url = self.artifacts_url(repository, &format!("/{reference}"));
         let response = self.get(&url).await?;
         // Harbor takes the secrets of OIDC accounts for its list only.
         if response.status() == StatusCode::UNAUTHORIZED
-            && let Some(digest) = self.listed_artifact(repository, tag).await?
+            && let Some(digest) = self.listed_artifact(repository, reference).await?
         {
             return Ok(Some(digest));
         }
@@ -92,11 +92,11 @@ impl Harbor {
         Ok(Some(artifact.digest))
     }
 
-    /// The same, as far as the list tells, in which accessories are missing.
+    /// The same of a tag, as far as the list tells, in which accessories are missing.
     async fn listed_artifact(
         &self,
         repository: &TargetRepository,
-        tag: &Tag,
+        tag: &str,
     ) -> Result<Option<Digest>, RequestError> {
         let mut url = self.artifacts_url(repository, "");
         url.query_pairs_mut()
@@ -104,7 +104,7 @@ impl Harbor {
             .append_pair("q", &format!("tags={tag}"));
         let listed: Vec<Artifact> = self.pages(&url, usize::MAX).await?.unwrap_or_default();
         let mut tags = listed.iter().flat_map(Artifact::tags);
-        Ok(tags.find(|(name, _)| *name == tag.as_str()).map(|(_, digest)| digest))
+        Ok(tags.find(|(name, _)| *name == tag).map(|(_, digest)| digest))
     }
 
     fn artifacts_url(&self, repository: &TargetRepository, tail: &str) -> Url {

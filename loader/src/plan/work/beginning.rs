@@ -66,13 +66,13 @@ impl Work {
         self.lanes = Lanes::new(projects.len().max(1));
     }
 
-    /// The order in which the tags of a repository appear.
+    /// The order in which the images of a repository appear.
     fn order_images(&mut self, repository: usize) {
         let images = self.repositories[repository].surveyed.images.clone();
         let pending = images.filter(|image| self.is_pending(*image)).map(|image| image as u32);
         self.repositories[repository].queue = subjects_first(
             pending.collect(),
-            |image| &self.images[image as usize].surveyed.image.tag,
+            |image| self.images[image as usize].surveyed.image.tag.as_ref(),
             |image| self.manifests(image as usize),
         );
     }

@@ -71,6 +71,7 @@ impl Seen {
             "a doubted holder",
             "a repair",
             "a push",
+            "a push of a referrer",
             "an incomplete push",
             "a push after its failure",
             "a blob lost",
@@ -191,7 +192,10 @@ impl<'a> Load<'a> {
             Task::Deliver(job) if job.holder.is_some() => "a mount",
             Task::Deliver(job) if job.size >= LARGE => "a large upload",
             Task::Deliver(_) => "an upload",
-            Task::Push { .. } => "a push",
+            Task::Push { image } => match self.survey.images[*image].image.tag {
+                Some(_) => "a push",
+                None => "a push of a referrer",
+            },
         });
         self.under_way.push(task);
     }

@@ -26,7 +26,12 @@ fn tag(name: usize, manifest: usize) -> MadeUpTag {
 fn one_image_in_each(size: u64, name: impl Fn(usize) -> String) -> Survey {
     let image = MadeUpManifest { blobs: vec![1, 2], ..MadeUpManifest::default() };
     let tags = (0..MANY).map(|at| (name(at), vec![tag(0, 0)]));
-    let made_up = MadeUp { manifests: vec![image], blobs: vec![size, 1], tags: tags.collect() };
+    let made_up = MadeUp {
+        manifests: vec![image],
+        blobs: vec![size, 1],
+        tags: tags.collect(),
+        ..MadeUp::default()
+    };
     survey(&made_up.contents(), |_| Found::Missing)
 }
 
@@ -106,6 +111,7 @@ fn many_tags_in_one_repository() {
         manifests: (0..images).map(|at| manifest(images + 1 + at)).collect(),
         blobs: vec![1; images + 1],
         tags: [("p/r".to_owned(), (0..TAGS).map(|at| tag(at, at % images)).collect())].into(),
+        ..MadeUp::default()
     };
     let found = survey(&made_up.contents(), |_| Found::Missing);
     let work = run(Work::new(&found, Order::Images, true), |_| None);
@@ -160,6 +166,7 @@ fn large_blobs_in_many_projects_wait_for_their_turn() {
         manifests: (0..MANY).map(|at| manifest(MANY + at)).collect(),
         blobs: vec![LARGE; MANY],
         tags: (0..MANY).map(|at| (format!("p{at}/r"), vec![tag(0, at)])).collect(),
+        ..MadeUp::default()
     };
     let survey = survey(&made_up.contents(), |_| Found::Missing);
     let work = run(Work::new(&survey, Order::Images, true), |_| None);
@@ -170,7 +177,8 @@ fn large_blobs_in_many_projects_wait_for_their_turn() {
 fn an_image_with_many_layers_of_which_none_is_left() {
     let image = MadeUpManifest { blobs: (1..=MANY).collect(), ..MadeUpManifest::default() };
     let tags = [("p/r".to_owned(), vec![tag(0, 0)])].into();
-    let made_up = MadeUp { manifests: vec![image], blobs: vec![1; MANY], tags };
+    let made_up =
+        MadeUp { manifests: vec![image], blobs: vec![1; MANY], tags, ..MadeUp::default() };
     let contents = made_up.contents();
     let mut digests: Vec<_> = contents.entries().map(|entry| entry.digest).collect();
     digests.sort_unstable();

@@ -48,7 +48,14 @@ pub(super) fn draw_bundle(chance: &mut Rng) -> MadeUp {
             let (pushed, manifest) = (chance.u32(0..40), chance.usize(0..manifests));
             tags.insert(name.clone(), MadeUpTag { pushed, name, manifest });
         }
-        made_up.tags.insert(name, tags.into_values().collect());
+        let tags: Vec<MadeUpTag> = tags.into_values().collect();
+        let is_tagged = |manifest: &usize| tags.iter().any(|tag| tag.manifest == *manifest);
+        let is_about = |manifest: &usize| made_up.manifests[*manifest].subject.is_some();
+        let could_refer =
+            (0..manifests).filter(|manifest| is_about(manifest) && !is_tagged(manifest));
+        let referrers = could_refer.filter(|_| chance.bool()).collect();
+        made_up.referrers.insert(name.clone(), referrers);
+        made_up.tags.insert(name, tags);
     }
     made_up
 }

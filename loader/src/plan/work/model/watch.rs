@@ -22,6 +22,8 @@ struct Image {
     blobs: BTreeSet<BlobId>,
     /// Blobs that are to be brought before it can be pushed.
     missing: BTreeSet<BlobId>,
+    /// Of these, what was on its way already when it turned out to be missing: it is brought again.
+    again: BTreeSet<BlobId>,
     was_pending: bool,
     /// Images that it is about, or the manifests in it.
     subjects: BTreeSet<usize>,
@@ -93,6 +95,7 @@ impl Watch {
                 manifests: parts.into_iter().map(|part| id(contents, part)).collect(),
                 blobs: blobs.into_iter().map(|blob| id(contents, blob)).collect(),
                 missing: BTreeSet::new(),
+                again: BTreeSet::new(),
                 was_pending: !surveyed.is_there(),
                 subjects: BTreeSet::new(),
                 refers_to: BTreeSet::new(),
@@ -141,7 +144,8 @@ impl Watch {
             let of_manifests = image.manifests.iter().filter_map(|manifest| {
                 made_up.manifests[manifest.index()].subject.map(|subject| id(contents, subject))
             });
-            let subjects = of_manifests.chain(named(contents, &survey.images[at].image.tag));
+            let subjects =
+                of_manifests.chain(named(contents, survey.images[at].image.tag.as_ref()));
             let holder = |subject: BlobId| {
                 let of_repository = |other: &usize| {
                     let other = &self.images[*other];
@@ -344,7 +348,9 @@ impl Watch {
         let to = self.repository(&job.to);
         self.doubted.remove(&(to, job.blob));
         for image in self.images.iter_mut().filter(|image| image.repository == to) {
-            image.missing.remove(&job.blob);
+            if !image.again.remove(&job.blob) {
+                image.missing.remove(&job.blob);
+            }
         }
     }
 
@@ -354,10 +360,15 @@ impl Watch {
 
     /// A push was refused for what is not there. Each part is brought once more.
     pub(super) fn incomplete(&mut self, image: usize, missing: &[BlobId]) -> bool {
-        let Image { blobs, repaired, missing: to_bring, .. } = &mut self.images[image];
+        let Image { repository, blobs, repaired, missing: to_bring, again, .. } =
+            &mut self.images[image];
         let news: Vec<BlobId> =
             missing.iter().copied().filter(|part| repaired.insert(*part)).collect();
         to_bring.extend(news.iter().filter(|part| blobs.contains(part)));
+        let is_on_its_way = |part: &&BlobId| {
+            self.deliveries.iter().any(|other| other.blob == **part && other.to == *repository)
+        };
+        again.extend(news.iter().filter(is_on_its_way));
         !news.is_empty()
     }
 
@@ -375,6 +386,9 @@ impl Watch {
         let is_alone = matches!(task, Task::Deliver(job) if is_held(job));
         let project = self.repositories[repository].project();
         for (at, image) in self.images.iter_mut().enumerate() {
+            if let Some(blob) = blob.filter(|_| image.repository == repository) {
+                image.again.remove(&blob);
+            }
             let is_itself = match (task, blob) {
                 (Task::Push { image }, _) => at == *image,
                 (_, blob) => blob.is_some_and(|blob| image.blobs.contains(&blob)),
@@ -471,7 +485,7 @@ impl Watch {
 }
 
 /// What the name of a tag says that it is about: `sha256-HEX`, whatever comes after it.
-fn named(contents: &Contents, tag: &Tag) -> Option<BlobId> {
-    let hex = tag.as_str().strip_prefix("sha256-")?.get(..64)?;
+fn named(contents: &Contents, tag: Option<&Tag>) -> Option<BlobId> {
+    let hex = tag?.as_str().strip_prefix("sha256-")?.get(..64)?;
     contents.id(Digest::from_hex(hex).ok()?)
 }
