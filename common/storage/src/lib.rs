@@ -6,17 +6,20 @@
 //!
 //! Nothing here prints or reads the environment.
 
+mod bucket;
 mod chosen;
 mod database;
 mod finding;
 mod folder;
 mod inventory;
+mod location;
 mod manifests;
 pub mod paths;
 mod plan;
 mod platforms;
 mod problem;
 mod referrers;
+mod registry_config;
 mod role;
 mod scan;
 mod selection;
@@ -25,10 +28,12 @@ mod small;
 mod source;
 mod survey;
 
+pub use bucket::Bucket;
 pub use chosen::Chosen;
 pub use finding::{Finding, broken_images};
 pub use folder::Folder;
 pub use inventory::{BrokenTag, FoundTag, Holding, Inventory, Revision};
+pub use location::{BucketLocation, StorageLocation};
 pub use manifests::Manifests;
 pub use plan::{Plan, Totals};
 pub use platforms::{Platform, PlatformError};
