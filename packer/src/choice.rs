@@ -1,15 +1,17 @@
 //! From options to a source and a selection.
 
+use std::env;
+use std::ffi::OsString;
 use std::fs::File;
 use std::io::BufReader;
 use std::num::NonZero;
 use std::thread;
 
-use anyhow::Context;
+use anyhow::{Context, bail};
 use jiff::Timestamp;
 use rayon::{ThreadPool, ThreadPoolBuilder};
 use tranship_common::PushTime;
-use tranship_storage::{Folder, ImageList, Selection, Source};
+use tranship_storage::{Bucket, Folder, ImageList, Selection, Source, StorageLocation};
 
 use crate::cli::{SelectionOptions, Since, StorageOptions};
 
@@ -18,7 +20,30 @@ const MAX_JOBS: usize = 256;
 
 /// Finds the storage.
 pub(crate) fn open_source(options: &StorageOptions) -> anyhow::Result<Box<dyn Source>> {
-    Ok(Box::new(Folder::locate(&options.storage, options.follow_links)?))
+    match (&options.storage, &options.registry_config) {
+        (Some(given), _) => open(StorageLocation::given(given.as_os_str())?, options.follow_links),
+        (None, Some(config)) => {
+            let location = StorageLocation::of_registry(config, environment())?;
+            open(location, options.follow_links)
+                .with_context(|| format!("the storage that {} names", config.display()))
+        }
+        (None, None) => bail!("neither --storage nor --registry-config is given"),
+    }
+}
+
+fn open(location: StorageLocation, follow_links: bool) -> anyhow::Result<Box<dyn Source>> {
+    Ok(match location {
+        StorageLocation::Path(path) => Box::new(Folder::locate(&path, follow_links)?),
+        StorageLocation::Bucket(bucket) => Box::new(Bucket::open(&bucket, environment())?),
+    })
+}
+
+/// The environment, apart from what is no text: nothing that is wanted of it is.
+fn environment() -> impl Iterator<Item = (String, String)> {
+    let text = |(name, value): (OsString, OsString)| {
+        Some((name.into_string().ok()?, value.into_string().ok()?))
+    };
+    env::vars_os().filter_map(text)
 }
 
 /// Reads the lists that the selection is made of.

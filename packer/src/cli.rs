@@ -110,9 +110,23 @@ pub(crate) struct Verify {
 /// Where the registry's images are.
 #[derive(Debug, Args)]
 pub(crate) struct StorageOptions {
-    /// The registry's folder: /var/lib/registry, or its docker, or its docker/registry/v2
-    #[arg(short, long, value_name = "SOURCE")]
-    pub(crate) storage: PathBuf,
+    /// The registry's folder: /var/lib/registry, or its docker, or its docker/registry/v2; or a
+    /// bucket: s3://BUCKET/ROOTDIRECTORY, gs://…, az://…, with credentials and endpoint in the usual
+    /// environment variables (AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY, AWS_REGION,
+    /// AWS_ENDPOINT_URL; GOOGLE_APPLICATION_CREDENTIALS; AZURE_STORAGE_ACCOUNT_NAME,
+    /// AZURE_STORAGE_ACCOUNT_KEY)
+    #[arg(
+        short,
+        long,
+        value_name = "SOURCE",
+        required_unless_present = "registry_config",
+        conflicts_with = "registry_config"
+    )]
+    pub(crate) storage: Option<PathBuf>,
+    /// The configuration of the registry, /etc/docker/registry/config.yml, that says where its
+    /// storage is; REGISTRY_STORAGE_… of the environment go before what it says
+    #[arg(long, value_name = "FILE")]
+    pub(crate) registry_config: Option<PathBuf>,
     /// Follow symbolic links out of the storage
     #[arg(long)]
     pub(crate) follow_links: bool,
