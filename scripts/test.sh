@@ -4,8 +4,11 @@
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
-# A browser looks at the report, a proxy stands before registries, an old Debian runs what is released.
-PATH=$PATH:/usr/sbin scripts/install.sh chromium:chromium nginx:nginx-light debootstrap:debootstrap
+# A browser looks at the report, a proxy stands before registries, an old Debian runs what is released,
+# and an S3 server is written in Python.
+PATH=$PATH:/usr/sbin scripts/install.sh chromium:chromium nginx:nginx-light debootstrap:debootstrap \
+    python3:python3-venv
+scripts/moto.sh >/dev/null
 cargo fmt --check
 cargo clippy --workspace --all-targets --locked -- --deny warnings
 RUSTDOCFLAGS="--deny warnings" cargo doc --workspace --no-deps --document-private-items --locked --quiet

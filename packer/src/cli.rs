@@ -132,6 +132,14 @@ pub(crate) struct StorageOptions {
     pub(crate) follow_links: bool,
 }
 
+impl StorageOptions {
+    /// What was given, for a person.
+    pub(crate) fn in_words(&self) -> String {
+        let given = self.storage.as_ref().or(self.registry_config.as_ref());
+        given.map(|given| given.display().to_string()).unwrap_or_default()
+    }
+}
+
 /// Which images.
 #[derive(Debug, Args)]
 #[command(next_help_heading = "Selection")]

@@ -23,6 +23,8 @@ pub struct Reply {
     head: String,
     /// The body as text.
     pub body: String,
+    /// The body.
+    pub bytes: Vec<u8>,
 }
 
 impl Ask {
@@ -73,10 +75,13 @@ impl Ask {
         stream.write_all(&self.body).expect("the body is taken");
         let mut bytes = Vec::new();
         stream.read_to_end(&mut bytes).expect("there is an answer");
-        let text = String::from_utf8_lossy(&bytes);
-        let (head, body) = text.split_once("\r\n\r\n").expect("an answer has a head");
+        let ends = |end: &[u8]| end == b"\r\n\r\n";
+        let end = bytes.windows(4).position(ends).expect("an answer has a head");
+        let head = String::from_utf8_lossy(&bytes[..end]).into_owned();
+        let bytes = bytes.split_off(end + 4);
         let status = head.split(' ').nth(1).and_then(|status| status.parse().ok());
-        Reply { status: status.expect("a status"), head: head.to_owned(), body: body.to_owned() }
+        let body = String::from_utf8_lossy(&bytes).into_owned();
+        Reply { status: status.expect("a status"), head, body, bytes }
     }
 }
 

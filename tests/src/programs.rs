@@ -34,14 +34,14 @@ pub fn load(bundle: &Path, url: &str) -> Command {
 
 /// Without what the tester's own environment would bring in.
 fn clean(mut command: Command) -> Command {
+    let foreign = ["tranship_", "docker_", "registry_", "aws_", "google_", "azure_"];
     for (name, _) in std::env::vars_os() {
         let text = name.to_string_lossy().to_lowercase();
-        if text.starts_with("tranship_") || text.ends_with("_proxy") || text.starts_with("docker_")
-        {
+        if text.ends_with("_proxy") || foreign.iter().any(|begin| text.starts_with(begin)) {
             command.env_remove(name);
         }
     }
-    for name in ["XDG_RUNTIME_DIR", "XDG_CONFIG_HOME", "REGISTRY_AUTH_FILE", "RUST_BACKTRACE"] {
+    for name in ["XDG_RUNTIME_DIR", "XDG_CONFIG_HOME", "RUST_BACKTRACE"] {
         command.env_remove(name);
     }
     command.env("HOME", "/nonexistent");

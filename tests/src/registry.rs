@@ -29,6 +29,8 @@ pub struct Options<'a> {
     pub client_certificate: bool,
     /// Serve this storage instead of an empty one.
     pub storage: Option<&'a Path>,
+    /// Serve this storage driver, a line of YAML, instead of a folder.
+    pub driver: Option<String>,
     /// Refuse images with foreign layers, as a registry does that is not told otherwise.
     pub foreign_layers_refused: bool,
     /// Take Docker images of schema 1, as Harbor's backend does.
@@ -96,6 +98,12 @@ impl Registry {
     #[must_use]
     pub fn storage(&self) -> PathBuf {
         self.storage.clone()
+    }
+
+    /// Its configuration.
+    #[must_use]
+    pub fn config(&self) -> PathBuf {
+        self.folder.path().join("config.yml")
     }
 
     /// Requests answered so far, as `METHOD PATH?QUERY STATUS`, from the access log.
@@ -232,6 +240,8 @@ fn launch(folder: &Path) -> Child {
     Command::new("docker-registry")
         .arg("serve")
         .arg(folder.join("config.yml"))
+        // With it the driver for S3 panics.
+        .env_remove("AWS_CA_BUNDLE")
         .stdin(Stdio::null())
         .stdout(log.try_clone().expect("a second handle"))
         .stderr(log)
@@ -248,10 +258,13 @@ fn config(folder: &Path, storage: &Path, port: u16, options: &Options<'_>) -> St
     let folder_name = folder.display();
     let mut text = format!(
         "version: 0.1\n\
-         storage:\n  filesystem: {{rootdirectory: {storage}}}\n  delete: {{enabled: true}}\n\
+         storage:\n  {driver}\n  delete: {{enabled: true}}\n  redirect: {{disable: true}}\n\
          validation:\n  manifests:\n    urls: {{allow: ['{urls}']}}\n\
          http:\n  addr: 127.0.0.1:{port}\n",
-        storage = storage.display(),
+        driver = options
+            .driver
+            .clone()
+            .unwrap_or_else(|| { format!("filesystem: {{rootdirectory: {}}}", storage.display()) }),
         // Without the setting the registry refuses images with foreign layers.
         urls = if options.foreign_layers_refused { "^$" } else { "^https?://" },
     );

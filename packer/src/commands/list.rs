@@ -37,7 +37,7 @@ pub(crate) fn run(options: &List, terminal: Terminal) -> anyhow::Result<Exit> {
     super::show(&surveyed, terminal);
     if let (Some(file), Some(picture)) = (report, picture) {
         let text = match file.path().extension() == Some(OsStr::new("html")) {
-            true => picture.to_html(&options.storage.storage.display().to_string())?,
+            true => picture.to_html(&options.storage.in_words())?,
             false => json(&picture)?,
         };
         file.write(&text)?;
