@@ -3,9 +3,7 @@
 mod fields;
 mod schema1;
 
-use serde_json::Value;
-
-use fields::{Fields, Reference};
+use fields::{Fields, Loose, Reference};
 
 use crate::Digest;
 use crate::digest::ParseDigestError;
@@ -127,7 +125,7 @@ impl Manifest {
         let named_type = checked("mediaType", named)?;
         let media_type = named_type.clone().unwrap_or_else(|| unnamed.into());
         let artifact_type = match fields.artifact_type {
-            Some(Value::String(text)) if !text.is_empty() => checked("artifactType", Some(text))?,
+            Loose::Text(text) if !text.is_empty() => checked("artifactType", Some(text))?,
             _ => None,
         };
         // Go takes `null` for an empty list, and what is left out too.
@@ -147,8 +145,10 @@ impl Manifest {
             .chain(descriptors("blobs", fields.blobs))
             .chain(descriptors("manifests", Some(listed_blobs)))
             .collect::<Result<_, _>>()?;
-        let subject = fields.subject.as_ref().and_then(|subject| subject.get("digest"));
-        let subject = subject.and_then(Value::as_str).and_then(|digest| digest.parse().ok());
+        let subject = match fields.subject {
+            Loose::Digest(digest) => digest.parse().ok(),
+            Loose::Text(_) | Loose::Other => None,
+        };
         Ok(Self { digest, size, media_type, artifact_type, children, blobs, has_config, subject })
     }
 
@@ -285,7 +285,10 @@ mod tests {
                 assert!(manifest.children().is_empty() && manifest.blobs().is_empty(), "{text}");
             }
         }
-        for subject in [r#"{"digest":"md5:00"}"#, r#""DIGEST""#, "{}", "null", "3"] {
+        let deep = "[".repeat(1000) + &"]".repeat(1000);
+        for subject in
+            [r#"{"digest":"md5:00"}"#, r#"{"digest":1}"#, &deep, r#""DIGEST""#, "{}", "null", "3"]
+        {
             let odd = parse(&format!(r#"{{"layers":[],"subject":{subject}}}"#)).unwrap();
             assert_eq!(odd.subject(), None);
         }

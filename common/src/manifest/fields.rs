@@ -9,8 +9,7 @@
 use std::fmt;
 use std::marker::PhantomData;
 
-use serde::de::{Deserialize, Deserializer, Error, IgnoredAny, MapAccess, Visitor};
-use serde_json::Value;
+use serde::de::{Deserialize, Deserializer, Error, IgnoredAny, MapAccess, SeqAccess, Visitor};
 
 use crate::quote::quoted;
 
@@ -19,14 +18,12 @@ use crate::quote::quoted;
 pub(super) struct Fields {
     pub(super) schema_version: Option<u64>,
     pub(super) media_type: Option<String>,
-    /// Whatever stands there: registries that do not know the field have kept it.
-    pub(super) artifact_type: Option<Value>,
+    pub(super) artifact_type: Loose,
     pub(super) config: Option<Reference>,
     pub(super) layers: Option<Vec<Reference>>,
     pub(super) manifests: Option<Vec<Reference>>,
     pub(super) blobs: Option<Vec<Reference>>,
-    /// Whatever stands there, as for the artifact type.
-    pub(super) subject: Option<Value>,
+    pub(super) subject: Loose,
     /// The layers of schema 1.
     pub(super) fs_layers: Option<Vec<Layer>>,
 }
@@ -38,6 +35,18 @@ pub(super) struct Reference {
     pub(super) digest: Option<String>,
     pub(super) size: Option<i64>,
     pub(super) urls: Option<Vec<IgnoredAny>>,
+}
+
+/// A field that registries of old do not know, so that they have kept whatever stood in it.
+#[derive(Debug, Default)]
+pub(super) enum Loose {
+    /// A text.
+    Text(String),
+    /// An object with a digest in it, as descriptors have.
+    Digest(String),
+    /// Anything else. It leads nowhere and may be of any depth.
+    #[default]
+    Other,
 }
 
 /// A layer of schema 1 as it stands.
@@ -176,6 +185,63 @@ impl<'de, O: Object> Visitor<'de> for ObjectVisitor<O> {
             object.take(key, &mut map)?;
         }
         Ok(object)
+    }
+}
+
+struct LooseVisitor;
+
+impl<'de> Visitor<'de> for LooseVisitor {
+    type Value = Loose;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("anything")
+    }
+
+    fn visit_str<E>(self, text: &str) -> Result<Loose, E> {
+        Ok(Loose::Text(text.to_owned()))
+    }
+
+    fn visit_bool<E>(self, _: bool) -> Result<Loose, E> {
+        Ok(Loose::Other)
+    }
+
+    fn visit_i64<E>(self, _: i64) -> Result<Loose, E> {
+        Ok(Loose::Other)
+    }
+
+    fn visit_u64<E>(self, _: u64) -> Result<Loose, E> {
+        Ok(Loose::Other)
+    }
+
+    fn visit_f64<E>(self, _: f64) -> Result<Loose, E> {
+        Ok(Loose::Other)
+    }
+
+    fn visit_unit<E>(self) -> Result<Loose, E> {
+        Ok(Loose::Other)
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<Loose, A::Error> {
+        while list.next_element::<IgnoredAny>()?.is_some() {}
+        Ok(Loose::Other)
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Loose, A::Error> {
+        let mut found = Loose::Other;
+        while let Some(key) = map.next_key::<String>()? {
+            if key != "digest" {
+                map.next_value::<IgnoredAny>()?;
+            } else if let Loose::Text(digest) = map.next_value()? {
+                found = Loose::Digest(digest);
+            }
+        }
+        Ok(found)
+    }
+}
+
+impl<'de> Deserialize<'de> for Loose {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_any(LooseVisitor)
     }
 }
 
