@@ -10,7 +10,7 @@ use crate::chosen::Chosen;
 use crate::inventory::BrokenTag;
 use crate::problem::Problem;
 use crate::role::Roles;
-use crate::scan::{Fault, Scan};
+use crate::scan::Scan;
 use crate::source::Source;
 
 /// Something broken in a storage.
@@ -33,49 +33,82 @@ pub struct Finding {
 /// What is broken among the chosen images, sorted.
 #[must_use]
 pub(crate) fn findings(source: &dyn Source, chosen: &Chosen, scan: &Scan) -> Vec<Finding> {
-    let mut findings: Vec<Finding> = chosen.broken.iter().map(of_tag).collect();
-    let images = Images::new(chosen, scan);
-    let mut roles = Roles::new(source, scan);
-    // One link that leads out of the storage may be in the way of many blobs.
-    let mut by_link: HashMap<&str, Vec<&Fault>> = HashMap::new();
-    for fault in scan.faults() {
-        match &fault.problem {
-            Problem::LeavesTree { link, .. } => by_link.entry(link).or_default().push(fault),
-            problem => {
-                let images = images.with([fault.node]);
-                // What only needs it to be broken itself may be in the way of nothing.
-                if images.is_empty() {
-                    continue;
-                }
-                let is_loss = images.iter().any(|image| !image.contains('@'));
-                let digest = scan.digest(fault.node);
-                let role = match problem {
-                    Problem::Missing => roles.of(fault.node),
-                    _ => String::new(),
-                };
-                findings.push(Finding {
-                    images,
-                    digest: Some(digest),
-                    path: source.location(digest),
-                    problem: format!("{problem}{role}"),
-                    is_loss,
-                });
+    let mut findings = Vec::new();
+    let mut links = Links::default();
+    for broken in &chosen.broken {
+        match &broken.problem {
+            Problem::LeavesTree { link, .. } => {
+                links.of(link, &broken.problem).names.push(broken.name.clone());
             }
+            _ => findings.push(of_tag(broken)),
         }
     }
-    for (link, faults) in by_link {
-        let (problem, count) = (&faults[0].problem, faults.len());
-        let more = if count > 1 { format!(" ({count} blobs)") } else { String::new() };
+    let images = Images::new(chosen, scan);
+    let mut roles = Roles::new(source, scan);
+    for fault in scan.faults() {
+        if let Problem::LeavesTree { link, .. } = &fault.problem {
+            links.of(link, &fault.problem).nodes.push(fault.node);
+            continue;
+        }
+        let images = images.with([fault.node]);
+        // What only needs it to be broken itself may be in the way of nothing.
+        if images.is_empty() {
+            continue;
+        }
+        let role = match fault.problem {
+            Problem::Missing => roles.of(fault.node),
+            _ => String::new(),
+        };
+        let digest = scan.digest(fault.node);
         findings.push(Finding {
-            images: images.with(faults.iter().map(|fault| fault.node)),
-            digest: (count == 1).then(|| scan.digest(faults[0].node)),
-            path: link.to_owned(),
-            problem: format!("{problem}{more}"),
-            is_loss: true,
+            is_loss: images.iter().any(|image| !image.contains('@')),
+            images,
+            digest: Some(digest),
+            path: source.location(digest),
+            problem: format!("{}{role}", fault.problem),
         });
     }
+    findings.extend(links.0.into_iter().map(|(link, broken)| broken.finding(link, &images)));
     findings.sort();
     findings
+}
+
+/// Links that lead out of the storage, each with what it is in the way of: that may be much.
+#[derive(Default)]
+struct Links<'a>(HashMap<&'a str, BehindLink<'a>>);
+
+/// What is behind such a link.
+struct BehindLink<'a> {
+    problem: &'a Problem,
+    /// Names of broken tags.
+    names: Vec<String>,
+    /// Manifests and blobs.
+    nodes: Vec<u32>,
+}
+
+impl<'a> Links<'a> {
+    fn of(&mut self, link: &'a str, problem: &'a Problem) -> &mut BehindLink<'a> {
+        let new = || BehindLink { problem, names: Vec::new(), nodes: Vec::new() };
+        self.0.entry(link).or_insert_with(new)
+    }
+}
+
+impl BehindLink<'_> {
+    fn finding(mut self, link: &str, images: &Images<'_>) -> Finding {
+        let blobs = match self.nodes.len() {
+            0 | 1 => String::new(),
+            count => format!(" ({count} blobs)"),
+        };
+        self.names.extend(images.with(self.nodes));
+        self.names.sort();
+        Finding {
+            images: self.names,
+            digest: None,
+            path: link.to_owned(),
+            problem: format!("{}{blobs}", self.problem),
+            is_loss: true,
+        }
+    }
 }
 
 fn of_tag(broken: &BrokenTag) -> Finding {
