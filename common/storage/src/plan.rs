@@ -12,7 +12,6 @@ use tranship_common::{Digest, Manifest, Marks};
 
 use crate::chosen::Chosen;
 use crate::finding::Finding;
-use crate::manifests::with_children;
 use crate::scan::Scan;
 
 /// What a bundle holds and where each byte of it is.
@@ -102,24 +101,40 @@ fn whole(
     for repository in &mut repositories {
         repository.tags.retain(|tag| is_whole(tag.digest));
         repository.referrers.retain(|referrer| is_whole(*referrer));
-        let manifest = |digest| scan.manifest(scan.find(digest)?);
-        let subject = |referrer| manifest(referrer)?.subject();
-        // What is about what was taken out goes out too, and so on.
-        loop {
-            let tags = repository.tags.iter().map(|tag| tag.digest);
-            let roots = tags.chain(repository.referrers.iter().copied());
-            let left = with_children(roots.collect(), manifest);
-            let before = repository.referrers.len();
-            repository
-                .referrers
-                .retain(|referrer| subject(*referrer).is_some_and(|about| left.contains(&about)));
-            if repository.referrers.len() == before {
-                break;
-            }
+        if !repository.referrers.is_empty() {
+            let kept = about_what_is_left(repository, scan);
+            repository.referrers.retain(|referrer| kept.contains(referrer));
         }
     }
     repositories.retain(|repository| !repository.tags.is_empty());
     repositories
+}
+
+/// The referrers that are about what the tags of their repository lead to, or about one another of
+/// these. With a subject that was taken out goes what is about it, and so on.
+fn about_what_is_left(repository: &RepositoryEntry, scan: &Scan) -> HashSet<Digest> {
+    let manifest = |digest: Digest| scan.manifest(scan.find(digest)?);
+    let mut about: HashMap<Digest, Vec<Digest>> = HashMap::new();
+    for referrer in &repository.referrers {
+        if let Some(subject) = manifest(*referrer).and_then(Manifest::subject) {
+            about.entry(subject).or_default().push(*referrer);
+        }
+    }
+    let mut kept = HashSet::new();
+    let mut seen = HashSet::new();
+    let mut open: Vec<Digest> = repository.tags.iter().map(|tag| tag.digest).collect();
+    while let Some(digest) = open.pop() {
+        if !seen.insert(digest) {
+            continue;
+        }
+        let children = manifest(digest).map(Manifest::children).unwrap_or_default();
+        open.extend(children.iter().map(|child| child.digest));
+        for referrer in about.remove(&digest).into_iter().flatten() {
+            kept.insert(referrer);
+            open.push(referrer);
+        }
+    }
+    kept
 }
 
 /// Configs, then layers, in order of first use.
