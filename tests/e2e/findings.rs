@@ -5,10 +5,9 @@ use std::fs;
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::{PermissionsExt, symlink};
 use std::path::{Path, PathBuf};
-use std::process::Command;
 
 use e2e::content::{self, Family, descriptor};
-use e2e::programs::{Finished, Run, loader, packer};
+use e2e::programs::{Finished, Run, loader, packer, packer_without_privileges};
 use e2e::tree::{Tree, damage, digest_of, write};
 use serde_json::{Value, json};
 use tranship_common::{Digest, kinds};
@@ -183,19 +182,6 @@ const BREAKS: &[(&str, &str, Break)] = &[
         layer(tree)
     }),
 ];
-
-/// Runs packer so that not even root may read what is forbidden.
-fn packer_without_privileges() -> Command {
-    let plain = packer();
-    let root =
-        fs::metadata("/proc/self").is_ok_and(|own| std::os::unix::fs::MetadataExt::uid(&own) == 0);
-    if !root {
-        return plain;
-    }
-    let mut command = Command::new("setpriv");
-    command.args(["--bounding-set", "-dac_override,-dac_read_search"]).arg(plain.get_program());
-    command
-}
 
 fn pack(folder: &Path, options: &[&str]) -> Finished {
     packer_without_privileges()

@@ -13,6 +13,7 @@ mod house; // the rules of the workspace, and what --help teaches
 mod interruptions; // kill -9 and Ctrl-C, then again
 mod kernels; // system calls that old kernels lack
 mod network; // cuts, stalls and strange answers
+mod odd; // what registries leave behind, judged by one of them
 mod order; // what arrives first, and with how few requests
 mod outputs; // reports, and files that are half written
 mod packing; // what a bundle is made of, and that it is always the same

@@ -9,6 +9,7 @@ pub mod harbor;
 pub mod http;
 pub mod kernel;
 pub mod nginx;
+pub mod odd;
 pub mod programs;
 pub mod registry;
 pub mod s3;
