@@ -171,7 +171,7 @@ fn behind_link(path: &Path) -> PathBuf {
     path
 }
 
-/// Opens a file for writing, made if it is not there, and never what a link leads to. Waits for
+/// Opens a file for writing and reading again, made if it is not there, and never what a link leads to. Waits for
 /// nobody, as a pipe without a reader would.
 fn open_staged(path: &Path) -> io::Result<File> {
     let not_a_file = || {
@@ -179,6 +179,7 @@ fn open_staged(path: &Path) -> io::Result<File> {
         io::Error::new(io::ErrorKind::InvalidInput, text)
     };
     let opened = OpenOptions::new()
+        .read(true)
         .write(true)
         .create(true)
         .truncate(false)

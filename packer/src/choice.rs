@@ -2,40 +2,98 @@
 
 use std::env;
 use std::ffi::OsString;
-use std::fs::File;
-use std::io::BufReader;
+use std::fs::{self, File};
+use std::io::{self, BufReader};
 use std::num::NonZero;
+use std::os::fd::AsFd;
+use std::os::unix::fs::MetadataExt;
+use std::path::Path;
 use std::thread;
 
 use anyhow::{Context, bail};
 use jiff::Timestamp;
 use rayon::{ThreadPool, ThreadPoolBuilder};
-use tranship_common::PushTime;
-use tranship_storage::{Bucket, Folder, ImageList, Selection, Source, StorageLocation};
+use tranship_common::{Progress, PushTime};
+use tranship_storage::{
+    Bucket, Folder, ImageList, Order, Selection, Source, SourceError, StorageLocation, open_archive,
+};
 
 use crate::cli::{SelectionOptions, Since, StorageOptions};
 
 /// More threads than this serve nobody.
 const MAX_JOBS: usize = 256;
 
-/// Finds the storage.
-pub(crate) fn open_source(options: &StorageOptions) -> anyhow::Result<Box<dyn Source>> {
-    match (&options.storage, &options.registry_config) {
-        (Some(given), _) => open(StorageLocation::given(given.as_os_str())?, options.follow_links),
-        (None, Some(config)) => {
-            let location = StorageLocation::of_registry(config, environment())?;
-            open(location, options.follow_links)
-                .with_context(|| format!("the storage that {} names", config.display()))
-        }
-        (None, None) => bail!("neither --storage nor --registry-config is given"),
-    }
+/// A storage that has been found, of which nothing has been read yet that would take long.
+#[derive(Debug)]
+pub(crate) enum Storage {
+    /// A folder or a bucket.
+    Found(Box<dyn Source>),
+    /// What may be an archive, and what it is called.
+    File(File, String),
 }
 
-fn open(location: StorageLocation, follow_links: bool) -> anyhow::Result<Box<dyn Source>> {
-    Ok(match location {
-        StorageLocation::Path(path) => Box::new(Folder::locate(&path, follow_links)?),
-        StorageLocation::Bucket(bucket) => Box::new(Bucket::open(&bucket, environment())?),
-    })
+impl Storage {
+    /// Finds what the options name.
+    pub(crate) fn find(options: &StorageOptions) -> anyhow::Result<Self> {
+        let find = |location| Self::locate(location, options.follow_links);
+        match (&options.storage, &options.registry_config) {
+            (Some(given), _) if given.as_os_str() == "-" => {
+                let input = io::stdin().as_fd().try_clone_to_owned()?;
+                Ok(Self::File(input.into(), "standard input".to_owned()))
+            }
+            (Some(given), _) => find(StorageLocation::given(given.as_os_str())?),
+            (None, Some(config)) => {
+                let location = StorageLocation::of_registry(config, environment())?;
+                let named = || format!("the storage that {} names", config.display());
+                find(location).with_context(named)
+            }
+            (None, None) => bail!("neither --storage nor --registry-config is given"),
+        }
+    }
+
+    fn locate(location: StorageLocation, follow_links: bool) -> anyhow::Result<Self> {
+        let is_no_folder = |path| fs::metadata(path).is_ok_and(|there| !there.is_dir());
+        Ok(match location {
+            StorageLocation::Path(path) if is_no_folder(&path) => {
+                let name = path.display().to_string();
+                let file = File::open(&path).map_err(|error| SourceError::of_io(&name, error))?;
+                Self::File(file, name)
+            }
+            StorageLocation::Path(path) => {
+                Self::Found(Box::new(Folder::locate(&path, follow_links)?))
+            }
+            StorageLocation::Bucket(bucket) => {
+                Self::Found(Box::new(Bucket::open(&bucket, environment())?))
+            }
+        })
+    }
+
+    /// Whether a file is part of it, as [`Source::contains`].
+    pub(crate) fn contains(&self, path: &Path) -> bool {
+        let id = |file: fs::Metadata| (file.dev(), file.ino());
+        match self {
+            Self::Found(source) => source.contains(path),
+            Self::File(file, _) => {
+                let (own, other) = (file.metadata().map(id), fs::metadata(path).map(id));
+                matches!((own, other), (Ok(own), Ok(other)) if own == other)
+            }
+        }
+    }
+
+    /// Reads what has to be read before anything can be asked of it. `order` is that in which its
+    /// blobs will be wanted.
+    pub(crate) fn open(
+        self,
+        order: Order,
+        progress: &dyn Progress,
+    ) -> anyhow::Result<Box<dyn Source>> {
+        match self {
+            Self::Found(source) => Ok(source),
+            Self::File(file, name) => {
+                Ok(open_archive(file, &name, order, &env::temp_dir(), progress)?)
+            }
+        }
+    }
 }
 
 /// The environment, apart from what is no text: nothing that is wanted of it is.

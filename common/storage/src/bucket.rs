@@ -114,7 +114,7 @@ impl Source for Bucket {
         progress.begin("scanning", 0, 0);
         let found = async {
             let mut found = walk::walk(&self.tree, |path| self.url(path)).await?;
-            if self.tree.is_object(paths::DATABASE_MARK).await? {
+            if self.tree.has_beside(paths::DATABASE_MARK).await? {
                 found.database_mark();
             }
             Ok(found)

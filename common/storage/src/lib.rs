@@ -6,6 +6,7 @@
 //!
 //! Nothing here prints or reads the environment.
 
+mod archive;
 mod bucket;
 mod chosen;
 mod database;
@@ -28,6 +29,7 @@ mod small;
 mod source;
 mod survey;
 
+pub use archive::{Order, open_archive};
 pub use bucket::Bucket;
 pub use chosen::Chosen;
 pub use finding::{Finding, broken_images};

@@ -79,6 +79,23 @@ pub enum Problem {
     LinkLoop,
     #[error("cannot be read: {DENIED}")]
     Denied,
+    #[error(
+        "it is a symbolic link to {target}, and what is there is not in the archive: make the \
+         archive with tar's option -h, which puts in what links lead to"
+    )]
+    LinkInArchive { target: String },
+    #[error("it is a hard link to {target}, and the archive has no such file before it")]
+    HardLink { target: String },
+    #[error(
+        "it is a hard link to {target}, the bytes of another blob: of two blobs with the same \
+         bytes at least one is wrong"
+    )]
+    SharedBytes { target: String },
+    #[error(
+        "it is stored as a sparse file, which is not read from an archive: make the archive without \
+         tar's option -S, or unpack it and give the folder"
+    )]
+    Sparse,
     #[error("cannot be read: {0}")]
     Read(Arc<io::Error>),
     #[error("the blob is missing")]

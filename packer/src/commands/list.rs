@@ -3,20 +3,21 @@
 use std::ffi::OsStr;
 use std::path::Path;
 
-use tranship_storage::{Chosen, Scan, Survey};
+use tranship_storage::{Chosen, Order, Scan, Survey};
 use tranship_terminal::{Exit, ListedImage, Terminal, json, list};
 
-use crate::choice::{open_source, read_selection, readers};
+use crate::choice::{Storage, read_selection, readers};
 use crate::cli::List;
 use crate::output::open_report;
 use crate::picture::Picture;
 
 pub(crate) fn run(options: &List, terminal: Terminal) -> anyhow::Result<Exit> {
-    let source = open_source(&options.storage)?;
-    let is_source = |file: &Path| source.contains(file);
-    let report = options.report.as_deref().map(|path| open_report(path, is_source)).transpose()?;
-    let selection = read_selection(&options.selection)?;
     let progress = terminal.progress();
+    let storage = Storage::find(&options.storage)?;
+    let is_source = |file: &Path| storage.contains(file);
+    let report = options.report.as_deref().map(|path| open_report(path, is_source)).transpose()?;
+    let source = storage.open(Order::AsTheyPass, &*progress)?;
+    let selection = read_selection(&options.selection)?;
     let readers = readers(&*source, None)?;
     let mut survey = readers.install(|| Survey::new(&*source, &selection, &*progress))?;
     let stored = report.is_some().then(|| readers.install(|| source.blobs())).transpose()?;

@@ -7,10 +7,10 @@ use anyhow::{Context, bail};
 use indicatif::BinaryBytes;
 use rayon::ThreadPool;
 use tranship_common::{Digest, Progress};
-use tranship_storage::{Source, Survey, Surveyed, Totals, broken_images};
+use tranship_storage::{Order, Source, Survey, Surveyed, Totals, broken_images};
 use tranship_terminal::{Exit, Terminal, json, quantity};
 
-use crate::choice::{open_source, read_selection, readers};
+use crate::choice::{Storage, read_selection, readers};
 use crate::cli::Pack;
 use crate::output::{Output, open_report};
 use crate::pack::{PackError, find_damage, pack, pack_passing};
@@ -18,20 +18,25 @@ use crate::report::Report;
 use crate::stop;
 
 pub(crate) fn run(options: &Pack, terminal: Terminal) -> anyhow::Result<Exit> {
-    let source = open_source(&options.storage);
-    let is_source = |file: &Path| source.as_ref().is_ok_and(|source| source.contains(file));
+    let progress = terminal.progress();
+    let storage = Storage::find(&options.storage);
+    let is_source = |file: &Path| storage.as_ref().is_ok_and(|storage| storage.contains(file));
     // Before anything can fail: a report of an earlier run must not stay as if it were this one's.
     let report_file = options.report.as_deref().map(|path| open_report(path, is_source));
     let report_file = report_file.transpose()?;
     let output = Output::open(&options.output, is_source)?;
-    let source = source?;
+    let storage = storage?;
     if let Some(warning) = output.warning() {
         terminal.problem(&warning);
     }
     stop::watch(output.staged_path(), terminal)?;
     let selection = read_selection(&options.selection)?;
+    let order = match output {
+        Output::File(_) => Order::AsTheyPass,
+        Output::Pipe => Order::Any,
+    };
+    let source = storage.open(order, &*progress)?;
     let readers = readers(&*source, options.jobs)?;
-    let progress = terminal.progress();
     let survey = readers.install(|| Survey::new(&*source, &selection, &*progress))?;
     let run = Run { options, terminal, source: &*source, readers, progress: &*progress };
     let outcome = run.pack_whole_images(survey, output)?;

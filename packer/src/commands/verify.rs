@@ -1,18 +1,18 @@
 //! `packer verify`: reads and hashes everything that would be packed.
 
 use indicatif::BinaryBytes;
-use tranship_storage::{Survey, broken_images};
+use tranship_storage::{Order, Survey, broken_images};
 use tranship_terminal::{Exit, Terminal, quantity};
 
-use crate::choice::{open_source, read_selection, readers};
+use crate::choice::{Storage, read_selection, readers};
 use crate::cli::Verify;
 use crate::pack::find_damage;
 
 pub(crate) fn run(options: &Verify, terminal: Terminal) -> anyhow::Result<Exit> {
-    let source = open_source(&options.storage)?;
+    let progress = terminal.progress();
+    let source = Storage::find(&options.storage)?.open(Order::AsTheyPass, &*progress)?;
     let selection = read_selection(&options.selection)?;
     let readers = readers(&*source, options.jobs)?;
-    let progress = terminal.progress();
     let mut survey = readers.install(|| Survey::new(&*source, &selection, &*progress))?;
     let first = readers.install(|| survey.look(&*progress))?;
     progress.begin("verifying", first.plan.totals.bytes, 0);

@@ -55,7 +55,18 @@ impl Tree {
 
     /// Whether there is an object.
     pub(super) async fn is_object(&self, path: &str) -> object_store::Result<bool> {
-        match self.store.head(&self.key(path)?).await {
+        self.has(&self.key(path)?).await
+    }
+
+    /// Whether there is an object of this path in the folder that the tree is in.
+    pub(super) async fn has_beside(&self, path: &str) -> object_store::Result<bool> {
+        let folder = self.root.as_ref().rsplit_once('/').map_or("", |(folder, _)| folder);
+        let key = format!("{folder}/{path}");
+        self.has(&Path::parse(key.trim_start_matches('/'))?).await
+    }
+
+    async fn has(&self, key: &Path) -> object_store::Result<bool> {
+        match self.store.head(key).await {
             Ok(_) => Ok(true),
             Err(Error::NotFound { .. }) => Ok(false),
             Err(error) => Err(error),
