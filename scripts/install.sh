@@ -3,8 +3,9 @@
 # usage: scripts/install.sh [PROGRAM:PACKAGE...]      (more that is needed)
 set -euo pipefail
 
-# program:package; gcc builds the TLS library, docker-registry and skopeo are the other side.
-needed=(cc:gcc docker-registry:docker-registry skopeo:skopeo openssl:openssl "$@")
+# program:package; gcc builds the TLS library, docker-registry and skopeo are the other side, curl and jq
+# ask a Harbor as docs/from-harbor.md does.
+needed=(cc:gcc docker-registry:docker-registry skopeo:skopeo openssl:openssl curl:curl jq:jq "$@")
 missing=()
 for pair in "${needed[@]}"; do
     command -v "${pair%%:*}" >/dev/null || missing+=("${pair#*:}")
