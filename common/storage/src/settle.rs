@@ -7,6 +7,7 @@
 use std::thread;
 use std::time::Duration;
 
+use rayon::prelude::*;
 use tranship_common::{Repository, Tag};
 
 use crate::inventory::{BrokenTag, FoundTag, Inventory};
@@ -24,18 +25,21 @@ impl Inventory {
                 return;
             }
             thread::sleep(wait);
-            for mut broken in std::mem::take(&mut self.broken) {
-                let Some((repository, tag)) = &broken.tag else {
-                    self.broken.push(broken);
-                    continue;
-                };
-                match source.tag(repository, tag) {
-                    Ok(Some(found)) => self.put(repository, found),
-                    Ok(None) => {}
-                    Err(problem) => {
+            let again = |broken: BrokenTag| {
+                let read = broken.tag.as_ref().map(|(name, tag)| source.tag(name, tag));
+                (broken, read)
+            };
+            let read: Vec<_> =
+                std::mem::take(&mut self.broken).into_par_iter().map(again).collect();
+            for (mut broken, read) in read {
+                match (read, &broken.tag) {
+                    (Some(Ok(Some(found))), Some((repository, _))) => self.put(repository, found),
+                    (Some(Ok(_)), _) => {}
+                    (Some(Err(problem)), _) => {
                         broken.problem = problem;
                         self.broken.push(broken);
                     }
+                    (None, _) => self.broken.push(broken),
                 }
             }
         }
@@ -43,17 +47,18 @@ impl Inventory {
 
     /// Reads tags again whose images turned out to be broken, and returns whether any of them has
     /// changed or gone, so that it is worth to look once more.
-    pub fn refresh(
-        &mut self,
-        source: &dyn Source,
-        tags: impl IntoIterator<Item = (Repository, Tag)>,
-    ) -> bool {
+    pub fn refresh(&mut self, source: &dyn Source, tags: Vec<(Repository, Tag)>) -> bool {
+        let again = |(repository, tag): (Repository, Tag)| {
+            let read = source.tag(&repository, &tag);
+            (repository, tag, read)
+        };
+        let read: Vec<_> = tags.into_par_iter().map(again).collect();
         let mut changed = false;
-        for (repository, tag) in tags {
+        for (repository, tag, now) in read {
             let Some(holding) = self.repositories.get(&repository) else { continue };
             let at = holding.tags.binary_search_by(|known| known.name.cmp(&tag));
             let Some(known) = at.ok().map(|at| holding.tags[at].clone()) else { continue };
-            match source.tag(&repository, &tag) {
+            match now {
                 Ok(Some(found)) if found.digest == known.digest => {}
                 Ok(Some(found)) => {
                     self.put(&repository, found);
@@ -91,8 +96,10 @@ impl Inventory {
     }
 
     fn remove(&mut self, repository: &Repository, tag: &Tag) {
-        if let Some(holding) = self.repositories.get_mut(repository) {
-            holding.tags.retain(|known| known.name != *tag);
+        if let Some(holding) = self.repositories.get_mut(repository)
+            && let Ok(at) = holding.tags.binary_search_by(|known| known.name.cmp(tag))
+        {
+            holding.tags.remove(at);
         }
     }
 }
