@@ -7,6 +7,7 @@ mod need;
 pub(crate) mod preflight;
 pub(crate) mod projects;
 pub(crate) mod quotas;
+mod stored;
 
 use std::time::Duration;
 

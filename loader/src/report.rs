@@ -11,7 +11,6 @@ use tranship_common::bundle::LeftOut;
 use tranship_common::{Digest, Repository};
 
 use crate::harbor::quotas::Overcount;
-use crate::plan::mapping::MappedImage;
 use crate::plan::survey::Survey;
 use crate::plan::work::{Image, Status, Work};
 use crate::transfer::{Counts, Tallies};
@@ -82,11 +81,9 @@ impl Report {
                 }
             };
             let repository = &survey.repositories[image.surveyed.image.repository];
-            let MappedImage { tag, root, .. } = &image.surveyed.image;
-            let manifest = survey.contents.manifest_by_id(*root).filter(|_| tag.is_none());
             ImageReport {
-                subject: manifest.and_then(|manifest| manifest.subject),
                 name: survey.name(&image.surveyed),
+                subject: survey.subject(&image.surveyed),
                 sources: repository.renamed.clone(),
                 digest: survey.digest(&image.surveyed),
                 status,

@@ -149,8 +149,11 @@ fn no_image_of_a_bad_vector_is_loaded() {
             if through_a_pipe || !between {
                 assert!(matches!(loaded.code, Some(1 | 3)), "{name}: {loaded:?}");
             }
+            // Of two images the other one is whole.
+            let whole =
+                ["child-as-blob", "subject-hidden"].iter().any(|stem| name.starts_with(stem));
             if !between && !name.starts_with("cut-trailer") {
-                assert_eq!(tags_of(&target), [], "{name}: {loaded:?}");
+                assert_eq!(tags_of(&target).len(), usize::from(whole), "{name}: {loaded:?}");
             }
         }
     }

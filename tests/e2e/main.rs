@@ -27,4 +27,5 @@ mod release; // programs for old hosts, and that they run there
 mod roundtrip; // the main job, with standard tools as witnesses
 mod running; // a registry that changes while it is read
 mod schema1; // Docker images of schema 1
+mod selection; // which images are packed
 mod uploads; // what is sent, how often, and in which order

@@ -3,6 +3,7 @@
 
 use std::fs;
 use std::path::Path;
+use std::process::Command;
 
 use e2e::bundle::catalog;
 use e2e::programs::{Finished, Run, load, loader, packer};
@@ -78,9 +79,15 @@ fn pack(folder: &Path, options: &[&str]) -> Finished {
 }
 
 /// Another command of loader than `load`.
-fn command(name: &str, bundle: &Bundle, url: &str) -> std::process::Command {
+fn command(name: &str, bundle: &Bundle, url: &str) -> Command {
     let mut command = loader();
     command.arg(name).arg(bundle.path()).args(["--to", url, "--retry-delay", "10"]);
+    command
+}
+
+/// As the administrator of the double of Harbor.
+fn as_admin(mut command: Command) -> Command {
+    command.env("TRANSHIP_USERNAME", "admin").env("TRANSHIP_PASSWORD", "Harbor12345");
     command
 }
 
@@ -245,6 +252,56 @@ fn what_is_there_is_not_sent_again_and_what_is_missing_is_found() {
 }
 
 #[test]
+fn they_are_in_no_list_and_yet_are_asked_for() {
+    let bundle = Bundle::of(|root| {
+        let mut tree = Tree::new(root, 309);
+        signed(&mut tree);
+        tree.simple("team/app", "2");
+        tree
+    });
+    let target = Registry::start();
+    load(&bundle.path(), &target.url()).run().ok();
+    // The oldest tag is gone, so the target's list of tags is read instead of asking for each.
+    let tag = "docker/registry/v2/repositories/team/app/_manifests/tags/1";
+    fs::remove_dir_all(target.storage().join(tag)).unwrap();
+    let before = target.requests().len();
+    load(&bundle.path(), &target.url())
+        .run()
+        .ok()
+        .prints("1 image loaded, 1 already there, 0 failed\nwith 3 referrers: 0 loaded, 3 already");
+    let requests = target.requests().split_off(before);
+    assert!(requests.iter().any(|line| line.contains("/team/app/tags/list")), "{requests:?}");
+}
+
+#[test]
+fn a_damaged_one_is_named_by_its_digest_and_the_image_arrives() {
+    let (bundle, signed) = signed_bundle(310);
+    let body = Digest::of(br#"{"of":"seal of the list"}"#);
+    let listed = e2e::programs::shell(
+        bundle.path().parent().unwrap(),
+        &format!("grep -abo '\"of\":\"seal of the list\"' {}", bundle.path().display()),
+    );
+    let at: usize = listed.split(':').next().unwrap().parse().unwrap();
+    e2e::tree::damage(&bundle.path(), at);
+    let name = format!("team/app@{}", signed.seals[1]);
+    loader()
+        .arg("verify")
+        .arg(bundle.path())
+        .run()
+        .expect(1)
+        .says(&format!("{body}: "))
+        .says(&name);
+    let found = loader().arg("verify").arg(bundle.path()).arg("--json").run().expect(1).json();
+    assert_eq!(found[0]["images"], json!([name]));
+    let target = Registry::start();
+    load(&bundle.path(), &target.url())
+        .run()
+        .expect(3)
+        .says(&format!("failed: {name}: "))
+        .prints("1 image loaded, 0 already there, 0 failed\nwith 3 referrers: 2 loaded, 0 already there, 1 failed");
+}
+
+#[test]
 fn one_that_fails_fails_alone() {
     let (bundle, signed) = signed_bundle(305);
     let (target, list) = (Registry::start(), signed.list);
@@ -293,11 +350,7 @@ fn one_that_fails_fails_alone() {
 fn to_harbor_they_are_accessories() {
     let (bundle, signed) = signed_bundle(306);
     let harbor = Harbor::start();
-    let log_in = |mut command: std::process::Command| {
-        command.env("TRANSHIP_USERNAME", "admin").env("TRANSHIP_PASSWORD", "Harbor12345");
-        command
-    };
-    log_in(load(&bundle.path(), &harbor.url()))
+    as_admin(load(&bundle.path(), &harbor.url()))
         .args(["--map", "team/*=other/sub/*"])
         .run()
         .ok()
@@ -311,17 +364,33 @@ fn to_harbor_they_are_accessories() {
     assert_eq!(project.used(), project.held_bytes());
     drop(state);
     // Harbor lists none of them, but each is found by its digest.
-    let checked = log_in(command("check", &bundle, &harbor.url()))
+    let checked = as_admin(command("check", &bundle, &harbor.url()))
         .args(["--map", "team/*=other/sub/*", "--deep"])
         .run()
         .ok()
         .prints("1 tag and 3 referrers checked, all in");
     assert!(!checked.stderr.contains("not checked"), "{}", checked.stderr);
-    log_in(load(&bundle.path(), &harbor.url()))
+    as_admin(load(&bundle.path(), &harbor.url()))
         .args(["--map", "team/*=other/sub/*"])
         .run()
         .ok()
         .prints("with 3 referrers: 0 loaded, 3 already there, 0 failed\n0 blobs uploaded");
+}
+
+#[test]
+fn a_quota_has_to_have_room_for_them() {
+    let (bundle, _) = signed_bundle(313);
+    let harbor = Harbor::start();
+    as_admin(load(&bundle.path(), &harbor.url())).run().ok();
+    let need = harbor.state().projects["team"].held_bytes();
+    let limited = |limit: u64| {
+        let harbor = Harbor::start();
+        harbor.state().projects.insert("team".into(), e2e::harbor::Project::limited(limit));
+        as_admin(load(&bundle.path(), &harbor.url())).run()
+    };
+    limited(need).ok().prints("with 3 referrers: 3 loaded");
+    let words = format!("would gain {need}: raise it by 1 bytes");
+    limited(need - 1).expect(1).says(&words).says("nothing was sent");
 }
 
 #[test]
@@ -331,13 +400,8 @@ fn through_a_pipe_too() {
     let mut command = load(Path::new("-"), &target.url());
     command.stdin(fs::File::open(bundle.path()).unwrap());
     command.run().ok().prints("with 3 referrers: 3 loaded, 0 already there, 0 failed");
-    command_of_each_is_served(&target, &signed.referrers());
-}
-
-/// Each of these is served by its digest.
-fn command_of_each_is_served(target: &Registry, digests: &[Digest]) {
     let revisions = "docker/registry/v2/repositories/team/app/_manifests/revisions/sha256";
-    for digest in digests {
+    for digest in signed.referrers() {
         assert!(target.storage().join(revisions).join(digest.hex()).join("link").exists());
     }
 }

@@ -101,6 +101,14 @@ impl Survey {
         self.contents.entry(image.image.root).digest
     }
 
+    /// What a referrer is about; nothing for an image with a tag.
+    pub(crate) fn subject(&self, image: &SurveyedImage) -> Option<Digest> {
+        match image.image.tag {
+            Some(_) => None,
+            None => self.contents.manifest_by_id(image.image.root)?.subject,
+        }
+    }
+
     /// The manifests and blobs of an image, each once.
     pub(crate) fn parts(&self, image: &SurveyedImage) -> Vec<BlobId> {
         parts(&self.contents, image.image.root)

@@ -38,14 +38,10 @@ fn a_registry_takes_them_with_their_layers() {
 fn harbor_takes_none_and_that_is_said_beforehand() {
     let (bundle, _) = with_cache(312);
     let harbor = Harbor::start();
-    let log_in = |mut command: std::process::Command| {
-        command.env("TRANSHIP_USERNAME", "admin").env("TRANSHIP_PASSWORD", "Harbor12345");
-        command
-    };
     let warning = "will not arrive: team/app:cache has an index that lists layers, as caches of \
                    BuildKit do, which Harbor does not store";
-    log_in(command("plan", &bundle, &harbor.url())).run().expect(3).prints(warning);
-    log_in(load(&bundle.path(), &harbor.url()))
+    as_admin(command("plan", &bundle, &harbor.url())).run().expect(3).prints(warning);
+    as_admin(load(&bundle.path(), &harbor.url()))
         .run()
         .expect(3)
         .says(warning)
