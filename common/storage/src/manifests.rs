@@ -16,22 +16,6 @@ pub struct Manifests {
     pub(crate) unreadable: HashMap<Digest, Problem>,
 }
 
-/// These manifests and whatever they list, as far as they are known.
-pub(crate) fn with_children<'a>(
-    roots: Vec<Digest>,
-    manifest: impl Fn(Digest) -> Option<&'a Manifest>,
-) -> HashSet<Digest> {
-    let (mut open, mut all) = (roots, HashSet::new());
-    while let Some(digest) = open.pop() {
-        if all.insert(digest)
-            && let Some(manifest) = manifest(digest)
-        {
-            open.extend(manifest.children().iter().map(|child| child.digest));
-        }
-    }
-    all
-}
-
 impl Manifests {
     /// The manifest with this digest, if it was read.
     #[must_use]

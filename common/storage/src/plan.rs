@@ -12,6 +12,7 @@ use tranship_common::{Digest, Manifest, Marks};
 
 use crate::chosen::Chosen;
 use crate::finding::Finding;
+use crate::referrers::reached;
 use crate::scan::Scan;
 
 /// What a bundle holds and where each byte of it is.
@@ -61,7 +62,9 @@ impl Plan {
         selection: String,
     ) -> Result<Self, CatalogError> {
         let broken = scan.graph().affected(scan.faults().iter().map(|fault| fault.node));
-        let repositories = whole(std::mem::take(&mut chosen.repositories), scan, &broken);
+        let mut orphans = Vec::new();
+        let repositories = std::mem::take(&mut chosen.repositories);
+        let repositories = whole(repositories, scan, &broken, &mut orphans);
         let roots = repositories.iter().flat_map(|repository| {
             let tagged = repository.tags.iter().map(|tag| tag.digest);
             tagged.chain(repository.referrers.iter().copied())
@@ -80,7 +83,7 @@ impl Plan {
             repositories,
             manifests,
             blobs,
-            left_out: left_out(&chosen, findings, selection),
+            left_out: left_out(&chosen, findings, orphans, selection),
         };
         let contents = Contents::new(catalog)?;
         let layout = Layout::new(&contents);
@@ -91,50 +94,27 @@ impl Plan {
     }
 }
 
-/// The repositories without what is broken, and without what is about nothing that is left.
+/// The repositories without what is broken, and without what is about nothing that is left. Of the
+/// latter `orphans` gets the names.
 fn whole(
     mut repositories: Vec<RepositoryEntry>,
     scan: &Scan,
     broken: &Marks,
+    orphans: &mut Vec<String>,
 ) -> Vec<RepositoryEntry> {
     let is_whole = |digest: Digest| scan.find(digest).is_some_and(|node| !broken.has(node));
-    for repository in &mut repositories {
-        repository.tags.retain(|tag| is_whole(tag.digest));
-        repository.referrers.retain(|referrer| is_whole(*referrer));
-        if !repository.referrers.is_empty() {
-            let kept = about_what_is_left(repository, scan);
-            repository.referrers.retain(|referrer| kept.contains(referrer));
-        }
+    let manifest = |digest| scan.manifest(scan.find(digest)?);
+    for RepositoryEntry { name, tags, referrers } in &mut repositories {
+        tags.retain(|tag| is_whole(tag.digest));
+        referrers.retain(|referrer| is_whole(*referrer));
+        let left = reached(tags.iter().map(|tag| tag.digest), referrers.clone(), manifest);
+        let (about_these, about_nothing) = referrers.iter().partition(|of| left.contains(*of));
+        *referrers = about_these;
+        let about_nothing: Vec<Digest> = about_nothing;
+        orphans.extend(about_nothing.iter().map(|referrer| format!("{name}@{referrer}")));
     }
     repositories.retain(|repository| !repository.tags.is_empty());
     repositories
-}
-
-/// The referrers that are about what the tags of their repository lead to, or about one another of
-/// these. With a subject that was taken out goes what is about it, and so on.
-fn about_what_is_left(repository: &RepositoryEntry, scan: &Scan) -> HashSet<Digest> {
-    let manifest = |digest: Digest| scan.manifest(scan.find(digest)?);
-    let mut about: HashMap<Digest, Vec<Digest>> = HashMap::new();
-    for referrer in &repository.referrers {
-        if let Some(subject) = manifest(*referrer).and_then(Manifest::subject) {
-            about.entry(subject).or_default().push(*referrer);
-        }
-    }
-    let mut kept = HashSet::new();
-    let mut seen = HashSet::new();
-    let mut open: Vec<Digest> = repository.tags.iter().map(|tag| tag.digest).collect();
-    while let Some(digest) = open.pop() {
-        if !seen.insert(digest) {
-            continue;
-        }
-        let children = manifest(digest).map(Manifest::children).unwrap_or_default();
-        open.extend(children.iter().map(|child| child.digest));
-        for referrer in about.remove(&digest).into_iter().flatten() {
-            kept.insert(referrer);
-            open.push(referrer);
-        }
-    }
-    kept
 }
 
 /// Configs, then layers, in order of first use.
@@ -153,7 +133,16 @@ fn blobs(scan: &Scan, manifests: &[u32]) -> Vec<BlobEntry> {
         .collect()
 }
 
-fn left_out(chosen: &Chosen, findings: &[Finding], selection: String) -> LeftOut {
+fn left_out(
+    chosen: &Chosen,
+    findings: &[Finding],
+    orphans: Vec<String>,
+    selection: String,
+) -> LeftOut {
+    let orphans = orphans.into_iter().map(|name| LeftOutImage {
+        name,
+        reason: "what it is about is not in the bundle".to_owned(),
+    });
     let other_platforms = chosen.other_platforms.iter().map(|name| LeftOutImage {
         name: name.clone(),
         reason: "runs on none of the wanted platforms".to_owned(),
@@ -168,7 +157,7 @@ fn left_out(chosen: &Chosen, findings: &[Finding], selection: String) -> LeftOut
             reason: shortened(reason.clone()),
         })
     });
-    let mut images: Vec<LeftOutImage> = other_platforms.chain(broken).collect();
+    let mut images: Vec<LeftOutImage> = other_platforms.chain(orphans).chain(broken).collect();
     images.sort_by(|a, b| (&a.name, &a.reason).cmp(&(&b.name, &b.reason)));
     // One reason an image: the first.
     images.dedup_by(|a, b| a.name == b.name);

@@ -1,13 +1,13 @@
 //! What is about a wanted image and has no tag: signatures, SBOMs, attestations (OCI image
 //! specification, manifest.md, `subject`).
 
-use std::collections::{BTreeSet, HashMap, HashSet};
+use std::collections::{HashMap, HashSet};
 
 use tranship_common::{Digest, Manifest, Progress};
 
 use crate::chosen::Chosen;
 use crate::inventory::Inventory;
-use crate::manifests::{Manifests, with_children};
+use crate::manifests::Manifests;
 use crate::source::Source;
 
 /// Of many manifests so many are named.
@@ -32,33 +32,19 @@ pub(crate) fn add_referrers(
     let mut unreadable = Vec::new();
     for repository in &mut chosen.repositories {
         let Some(holding) = inventory.repositories.get(&repository.name) else { continue };
-        let mut about: HashMap<Digest, Vec<Digest>> = HashMap::new();
-        for revision in &holding.revisions {
-            let subject = manifests.get(revision.digest).and_then(Manifest::subject);
-            if let Some(subject) = subject {
-                about.entry(subject).or_default().push(revision.digest);
-            }
-        }
-        let mut reached: HashSet<Digest> = HashSet::new();
-        let mut referrers = BTreeSet::new();
-        let mut open: Vec<Digest> = repository.tags.iter().map(|tag| tag.digest).collect();
-        let in_images = with_children(open.clone(), |digest| manifests.get(digest));
-        while let Some(digest) = open.pop() {
-            if !reached.insert(digest) {
-                continue;
-            }
-            if let Some(manifest) = manifests.get(digest) {
-                open.extend(manifest.children().iter().map(|child| child.digest));
-            }
-            for referrer in about.get(&digest).into_iter().flatten() {
-                // An index may list what is about its own children: it comes with the index.
-                if !in_images.contains(referrer) {
-                    referrers.insert(*referrer);
-                }
-                open.push(*referrer);
-            }
-        }
-        repository.referrers = referrers.into_iter().collect();
+        let manifest = |digest| manifests.get(digest);
+        let tagged = || repository.tags.iter().map(|tag| tag.digest);
+        let revisions = holding.revisions.iter().map(|revision| revision.digest);
+        let reached = reached(tagged(), revisions.clone(), manifest);
+        // An index may list what is about its own children: that comes with the index.
+        let in_images = self::reached(tagged(), [], manifest);
+        let is_referrer = |digest: &Digest| {
+            reached.contains(digest)
+                && !in_images.contains(digest)
+                && manifest(*digest).is_some_and(|manifest| manifest.subject().is_some())
+        };
+        repository.referrers = revisions.filter(is_referrer).collect();
+        repository.referrers.sort_unstable();
         let alone = holding.revisions.iter().filter(|revision| !reached.contains(&revision.digest));
         unreadable.extend(alone.filter_map(|revision| {
             let problem = manifests.unreadable.get(&revision.digest)?;
@@ -67,6 +53,30 @@ pub(crate) fn add_referrers(
     }
     unreadable.sort_unstable();
     chosen.notices.extend(in_words(&unreadable));
+}
+
+/// All that roots lead to: what they list, which of these manifests are about that, what those
+/// list, and so on.
+pub(crate) fn reached<'a>(
+    roots: impl IntoIterator<Item = Digest>,
+    referrers: impl IntoIterator<Item = Digest>,
+    manifest: impl Fn(Digest) -> Option<&'a Manifest>,
+) -> HashSet<Digest> {
+    let mut about: HashMap<Digest, Vec<Digest>> = HashMap::new();
+    for referrer in referrers {
+        if let Some(subject) = manifest(referrer).and_then(Manifest::subject) {
+            about.entry(subject).or_default().push(referrer);
+        }
+    }
+    let (mut open, mut all) = (Vec::from_iter(roots), HashSet::new());
+    while let Some(digest) = open.pop() {
+        if all.insert(digest) {
+            let children = manifest(digest).map(Manifest::children).unwrap_or_default();
+            open.extend(children.iter().map(|child| child.digest));
+            open.extend(about.get(&digest).into_iter().flatten());
+        }
+    }
+    all
 }
 
 /// What is to be said of manifests without a tag that cannot be read.
