@@ -286,9 +286,16 @@ mod tests {
             }
         }
         let deep = "[".repeat(1000) + &"]".repeat(1000);
-        for subject in
-            [r#"{"digest":"md5:00"}"#, r#"{"digest":1}"#, &deep, r#""DIGEST""#, "{}", "null", "3"]
-        {
+        for subject in [
+            r#"{"digest":"md5:00"}"#,
+            r#"{"digest":1}"#,
+            r#"{"digest":"DIGEST","digest":1}"#,
+            &deep,
+            r#""DIGEST""#,
+            "{}",
+            "null",
+            "3",
+        ] {
             let odd = parse(&format!(r#"{{"layers":[],"subject":{subject}}}"#)).unwrap();
             assert_eq!(odd.subject(), None);
         }

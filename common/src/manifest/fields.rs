@@ -231,9 +231,12 @@ impl<'de> Visitor<'de> for LooseVisitor {
         while let Some(key) = map.next_key::<String>()? {
             if key != "digest" {
                 map.next_value::<IgnoredAny>()?;
-            } else if let Loose::Text(digest) = map.next_value()? {
-                found = Loose::Digest(digest);
+                continue;
             }
+            found = match map.next_value()? {
+                Loose::Text(digest) => Loose::Digest(digest),
+                _ => Loose::Other,
+            };
         }
         Ok(found)
     }
