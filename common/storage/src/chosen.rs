@@ -30,11 +30,4 @@ impl Chosen {
             tagged.chain(repository.referrers.iter().copied())
         })
     }
-
-    /// How many images were chosen, those that cannot be used included.
-    #[must_use]
-    pub fn image_count(&self) -> usize {
-        let tags = self.repositories.iter().map(|repository| repository.tags.len());
-        tags.sum::<usize>() + self.broken.len()
-    }
 }
