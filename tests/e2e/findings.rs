@@ -296,6 +296,27 @@ fn one_broken_layer_names_all_its_images() {
 }
 
 #[test]
+fn images_are_counted_once_whatever_they_have_lost() {
+    let folder = tempfile::tempdir().unwrap();
+    let folder = folder.path();
+    let mut tree = Tree::new(&folder.join("storage"), 9);
+    let layers: Vec<_> = (0..3).map(|_| tree.layer(Family::Oci, 100)).collect();
+    for tag in ["1", "2"] {
+        let image = tree.image("bad/image", Family::Oci, tag, &layers);
+        tree.tag("bad/image", tag, digest_of(&image));
+    }
+    let raw = fs::read(tree.blob_path(tree.tags["bad/image:1"])).unwrap();
+    let manifest: Value = serde_json::from_slice(&raw).unwrap();
+    for layer in manifest["layers"].as_array().unwrap() {
+        fs::remove_file(tree.blob_path(digest_of(layer))).unwrap();
+    }
+    let _ = pack(folder, &[]).expect(1).says("2 images cannot be packed whole");
+    let found = pack(folder, &["--skip-broken"]).expect(3);
+    assert_eq!(found.stderr.matches("broken: ").count(), 3, "{}", found.stderr);
+    found.says("no whole image was found, so nothing was written");
+}
+
+#[test]
 fn an_unknown_media_type_is_carried_when_its_references_can_be_read() {
     let folder = tempfile::tempdir().unwrap();
     let folder = folder.path();
