@@ -162,7 +162,7 @@ fn a_stop_says_what_it_leaves() {
     let mut tree = Tree::new(&folder.join("storage"), 78);
     tree.simple("team/image", "1");
     let blob = tree.blob_path(tree.last_layer("team/image:1"));
-    fs::OpenOptions::new().write(true).open(&blob).unwrap().set_len(16 << 30).unwrap();
+    fs::OpenOptions::new().write(true).open(&blob).unwrap().set_len(4 << 30).unwrap();
     let size = fs::metadata(&blob).unwrap().len();
     let manifest = json!({
         "schemaVersion": 2,
