@@ -162,6 +162,39 @@ fn a_broken_one_is_named_and_stops_no_image() {
 }
 
 #[test]
+fn what_another_one_lists_may_be_about_something_that_is_left_out() {
+    let folder = tempfile::tempdir().unwrap();
+    let folder = folder.path();
+    let mut tree = Tree::new(&folder.join("storage"), 314);
+    let descriptor_of = |tree: &Tree, digest: Digest| {
+        let size = fs::metadata(tree.blob_path(digest)).unwrap().len() as usize;
+        e2e::content::descriptor(tranship_common::kinds::DOCKER_MANIFEST, digest, size)
+    };
+    let [whole, broken] = ["1", "2"].map(|tag| tree.simple("team/app", tag));
+    let of_broken = descriptor_of(&tree, broken);
+    let listed = tree.untagged("team/app", "of the broken one", SEAL, Some(&of_broken));
+    let collection = json!({
+        "schemaVersion": 2,
+        "mediaType": tranship_common::kinds::OCI_INDEX,
+        "manifests": [listed],
+        "subject": descriptor_of(&tree, whole),
+    });
+    let collection = tree.manifest("team/app", &collection);
+    fs::remove_file(tree.blob_path(tree.last_layer("team/app:2"))).unwrap();
+    pack(folder, &["--skip-broken"]).expect(3).prints("with 1 referrer without a tag");
+    let catalog = catalog(&folder.join("images.tar"));
+    assert_eq!(catalog["repositories"][0]["referrers"], texts(&[collection]));
+    let names: Vec<&Value> = catalog["leftOut"]["images"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|image| &image["name"])
+        .collect();
+    let listed = format!("team/app@{}", digest_of(&listed));
+    assert_eq!(names, [&json!("team/app:2"), &json!(listed)]);
+}
+
+#[test]
 fn one_that_cannot_be_read_is_named() {
     let folder = tempfile::tempdir().unwrap();
     let folder = folder.path();

@@ -12,7 +12,7 @@ use tranship_common::{Digest, Manifest, Marks};
 
 use crate::chosen::Chosen;
 use crate::finding::Finding;
-use crate::referrers::reached;
+use crate::referrers::{is_about, reached};
 use crate::scan::Scan;
 
 /// What a bundle holds and where each byte of it is.
@@ -108,7 +108,8 @@ fn whole(
         tags.retain(|tag| is_whole(tag.digest));
         referrers.retain(|referrer| is_whole(*referrer));
         let left = reached(tags.iter().map(|tag| tag.digest), referrers.clone(), manifest);
-        let (about_these, about_nothing) = referrers.iter().partition(|of| left.contains(*of));
+        let (about_these, about_nothing) =
+            referrers.iter().partition(|referrer| is_about(**referrer, &left, manifest));
         *referrers = about_these;
         let about_nothing: Vec<Digest> = about_nothing;
         orphans.extend(about_nothing.iter().map(|referrer| format!("{name}@{referrer}")));

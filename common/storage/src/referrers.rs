@@ -38,11 +38,8 @@ pub(crate) fn add_referrers(
         let reached = reached(tagged(), revisions.clone(), manifest);
         // An index may list what is about its own children: that comes with the index.
         let in_images = self::reached(tagged(), [], manifest);
-        let is_referrer = |digest: &Digest| {
-            reached.contains(digest)
-                && !in_images.contains(digest)
-                && manifest(*digest).is_some_and(|manifest| manifest.subject().is_some())
-        };
+        let is_referrer =
+            |digest: &Digest| is_about(*digest, &reached, manifest) && !in_images.contains(digest);
         repository.referrers = revisions.filter(is_referrer).collect();
         repository.referrers.sort_unstable();
         let alone = holding.revisions.iter().filter(|revision| !reached.contains(&revision.digest));
@@ -77,6 +74,16 @@ pub(crate) fn reached<'a>(
         }
     }
     all
+}
+
+/// Whether a manifest is about one of these.
+pub(crate) fn is_about<'a>(
+    referrer: Digest,
+    these: &HashSet<Digest>,
+    manifest: impl Fn(Digest) -> Option<&'a Manifest>,
+) -> bool {
+    let subject = manifest(referrer).and_then(Manifest::subject);
+    subject.is_some_and(|subject| these.contains(&subject))
 }
 
 /// What is to be said of manifests without a tag that cannot be read.
