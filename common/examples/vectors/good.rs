@@ -283,8 +283,8 @@ pub(super) fn cache() -> Draft {
     Draft { catalog, entries, index: descriptors }
 }
 
-/// A manifest with all that registries take and clients do not write: an empty media type, fields
-/// of other shapes, a negative size, an ordinary layer with `urls`.
+/// Manifests with all that registries take and clients do not write: an empty media type, fields
+/// of other shapes, a negative size, an ordinary layer with `urls`; and an index of nothing.
 pub(super) fn odd() -> Draft {
     let (config, layer) = (b"{}".to_vec(), vec![4; 100]);
     let [config_digest, layer_digest] = [&config, &layer].map(|bytes| text(Digest::of(bytes)));
@@ -304,25 +304,39 @@ pub(super) fn odd() -> Draft {
     .to_string()
     .into_bytes();
     let digest = text(Digest::of(&manifest));
+    let nothing = json!({"schemaVersion": 2, "mediaType": kinds::OCI_INDEX, "manifests": null});
+    let nothing = nothing.to_string().into_bytes();
+    let nothing_digest = text(Digest::of(&nothing));
     let catalog = json!({
         "formatVersion": 1,
         "requiredFeatures": [],
         "repositories": [{"name": "odd", "tags": [
             {"name": "1", "digest": digest, "pushed": "2024-01-01T00:00:00Z"},
+            {"name": "nothing", "digest": nothing_digest, "pushed": "2024-01-01T00:00:00Z"},
         ]}],
-        "manifests": [{
-            "digest": digest,
-            "size": manifest.len(),
-            "mediaType": kinds::OCI_MANIFEST,
-            "blobs": [config_digest, layer_digest],
-        }],
+        "manifests": [
+            {
+                "digest": digest,
+                "size": manifest.len(),
+                "mediaType": kinds::OCI_MANIFEST,
+                "blobs": [config_digest, layer_digest],
+            },
+            {
+                "digest": nothing_digest,
+                "size": nothing.len(),
+                "mediaType": kinds::OCI_INDEX,
+            },
+        ],
         "blobs": [
             {"digest": config_digest, "size": config.len()},
             {"digest": layer_digest, "size": layer.len()},
         ],
     });
-    let index = vec![named(kinds::OCI_MANIFEST, &manifest, "odd:1")];
-    Draft { catalog, entries: vec![manifest, config, layer], index }
+    let index = vec![
+        named(kinds::OCI_MANIFEST, &manifest, "odd:1"),
+        named(kinds::OCI_INDEX, &nothing, "odd:nothing"),
+    ];
+    Draft { catalog, entries: vec![manifest, nothing, config, layer], index }
 }
 
 /// A part of what was in the source: one platform of an index that was pushed at the first moment

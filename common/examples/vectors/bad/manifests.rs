@@ -167,6 +167,12 @@ pub(super) fn bundles() -> Vec<Bad> {
             of_manifest(r#"{"schemaVersion":2,"layers":[],"Layers":[]}"#),
         ),
         (
+            "unknown-manifest",
+            "nothing tells where a manifest of this type has its references",
+            "nothing is known of media type `application/vnd.example.unknown`",
+            of_manifest(r#"{"schemaVersion":2,"mediaType":"application/vnd.example.unknown"}"#),
+        ),
+        (
             "key-twice",
             "a manifest has two fields `layers`",
             "`layers` stands in a manifest twice",
