@@ -52,6 +52,9 @@ rm -f "$work"/tar-* "$work"/packer "$work"/packer-memory "$work/all.tar"
 measure "$loader" verify "$work/images.tar"
 verify_wall=$wall
 
+# --- packing from other sources
+scripts/bench-sources.sh "$storage"
+
 # --- loading everything
 rm -rf "$work/target"
 start_registry "$work/target"
