@@ -186,3 +186,29 @@ fn explained(error: io::Error, format: Format, at: u64) -> io::Error {
     };
     io::Error::other(text)
 }
+
+#[cfg(test)]
+mod tests {
+    use tranship_common::Silent;
+
+    use super::*;
+
+    /// Reads a while, and panics.
+    struct Panics(usize);
+
+    impl Read for Panics {
+        fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+            self.0 = self.0.checked_sub(1).expect("this panic belongs to a test");
+            Ok(buffer.len())
+        }
+    }
+
+    #[test]
+    fn a_thread_that_is_gone_is_no_end() {
+        let mut unpacked = Decompressed::new(Panics(100), Format::Tar, &Silent).unwrap();
+        let mut bytes = Vec::new();
+        let error = unpacked.read_to_end(&mut bytes).unwrap_err();
+        assert_eq!(error.to_string(), "unpacking has failed");
+        assert!(unpacked.read(&mut [0]).is_err(), "it is no end later either");
+    }
+}

@@ -1,6 +1,8 @@
 //! What is where in an archive's storage.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
+use std::ffi::OsStr;
+use std::path::Path;
 
 use tranship_common::bundle::BlobEntry;
 use tranship_common::limits::MAX_REPOSITORY;
@@ -12,7 +14,7 @@ use super::members::Tail;
 use super::name::{joined, relative};
 use super::root::Root;
 use crate::inventory::{BrokenTag, FoundTag, Inventory, InventoryBuilder};
-use crate::paths::{self, BLOBS, REPOSITORIES};
+use crate::paths::{self, BLOBS, REPOSITORIES, is_of_others};
 use crate::problem::Problem;
 
 /// `tar` fills up what it writes with fewer zeros than this (bytes), whatever its blocking factor.
@@ -57,7 +59,8 @@ impl Index {
             names: root.names,
             broken: root.broken,
             links: collected.links,
-            has_database_mark: collected.database_marks.contains(beside(&root.tree)),
+            has_database_mark: above(&root.tree)
+                .is_some_and(|folder| collected.database_marks.contains(folder)),
             tail: collected.tail,
         })
     }
@@ -70,18 +73,17 @@ impl Index {
     /// Repositories, tags and revisions.
     pub(super) fn inventory(&self) -> Inventory {
         let mut builder = InventoryBuilder::default();
-        let mut foreign = BTreeSet::new();
+        let mut of_others = BTreeSet::new();
         for (name, folder) in &self.names {
             match part_of_none(name) {
-                Some(part) => drop(foreign.insert(part)),
+                Some(Part::OfOthers(part)) => drop(of_others.insert(part)),
+                // What is in Distribution's own folders is no repository.
+                Some(Part::Own) => {}
                 None => self.repository(name, folder, &mut builder),
             }
         }
-        // Distribution's own folders begin so: what is in them is no repository.
-        foreign.retain(|part| !part.rsplit('/').next().is_some_and(|name| name.starts_with('_')));
-        for folder in foreign {
-            let folder = self.in_repositories(folder);
-            builder.passed_over(format!("{folder} is no repository and is passed over"));
+        for folder in of_others {
+            builder.folder_of_others(Path::new(&self.in_repositories(folder)));
         }
         for (link, problem) in &self.broken {
             let name = relative(link, &self.repositories_folder).unwrap_or(link);
@@ -108,6 +110,11 @@ impl Index {
             folder.revisions.iter().for_each(|found| builder.revision(&repository, *found));
         }
         for (tag, file) in &folder.tags {
+            if is_of_others(OsStr::new(tag)) {
+                let folder = self.in_repositories(&format!("{name}/_manifests/tags/{tag}"));
+                builder.folder_of_others(Path::new(&folder));
+                continue;
+            }
             builder.tag(name, tag, file.read(), || {
                 self.in_repositories(&format!("{name}/_manifests/tags/{tag}/{}", paths::TAG_LINK))
             });
@@ -211,11 +218,6 @@ impl Index {
     }
 }
 
-/// The folder that a tree is in.
-fn beside(tree: &str) -> &str {
-    tree.rsplit_once('/').map_or("", |(folder, _)| folder)
-}
-
 impl TagFile {
     fn read(&self) -> Result<(Digest, PushTime), Problem> {
         match &self.link {
@@ -226,13 +228,28 @@ impl TagFile {
     }
 }
 
-/// The shortest part of a path below the folder of repositories that is no part of a repository's
-/// name.
-fn part_of_none(path: &str) -> Option<&str> {
+/// A folder in the place of a repository that is none.
+enum Part<'a> {
+    /// One of Distribution's own.
+    Own,
+    /// One that no registry has made, by its path below the folder of repositories.
+    OfOthers(&'a str),
+}
+
+/// The first folder on a path below the folder of repositories that is no part of a name.
+fn part_of_none(path: &str) -> Option<Part<'_>> {
     let ends = path.match_indices('/').map(|(end, _)| end).chain([path.len()]);
-    let mut parts = ends.map(|end| &path[..end]);
-    parts.find(|part| {
-        let name = part.rsplit('/').next().unwrap_or(part);
-        name.starts_with('_') || paths::is_of_others(name.as_ref())
+    ends.map(|end| &path[..end]).find_map(|part| match part.rsplit('/').next() {
+        Some(name) if name.starts_with('_') => Some(Part::Own),
+        Some(name) if is_of_others(OsStr::new(name)) => Some(Part::OfOthers(part)),
+        _ => None,
     })
+}
+
+/// The folder that a folder of an archive is in, unless that is above the archive's root.
+fn above(folder: &str) -> Option<&str> {
+    match folder {
+        "" => None,
+        folder => Some(folder.rsplit_once('/').map_or("", |(above, _)| above)),
+    }
 }

@@ -57,14 +57,13 @@ impl Packed {
         let mut manifests = HashMap::new();
         let mut buffer = Vec::new();
         let mut witness = |digest, size, bytes: &mut dyn Read| {
-            // Of two members of one name the last one counts.
-            manifests.remove(&digest);
-            if size <= MAX_MANIFEST {
-                buffer.clear();
-                bytes.read_to_end(&mut buffer)?;
-                if let Some(seen) = seen(digest, &buffer) {
-                    manifests.insert(digest, seen);
-                }
+            if size > MAX_MANIFEST {
+                return Ok(());
+            }
+            buffer.clear();
+            bytes.read_to_end(&mut buffer)?;
+            if let Some(seen) = seen(digest, &buffer) {
+                manifests.insert(digest, seen);
             }
             Ok(())
         };

@@ -181,6 +181,16 @@ fn what_follows_the_end() {
 }
 
 #[test]
+fn the_second_of_two_archives_is_cut_off() {
+    let storage = Storage::new();
+    let one = storage.archive(&["docker/registry/v2/blobs"]);
+    let other = storage.archive(&["docker/registry/v2/repositories"]);
+    let text = refusal(&[&one[..], &other[..5120]].concat());
+    let cut = one.len() + 5120;
+    assert!(text.starts_with(&format!("a.tar: the archive is cut off at byte {cut}: ")), "{text}");
+}
+
+#[test]
 fn archives_behind_one_another_are_one() {
     let storage = Storage::new();
     let want = told(&storage.folder());

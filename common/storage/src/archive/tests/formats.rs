@@ -60,6 +60,11 @@ fn a_host_archived_as_a_whole() {
     fs::rename(storage.path().join("docker"), lib.join("docker")).unwrap();
     fs::create_dir_all(root.path().join("srv/git/repositories/a/_manifests")).unwrap();
     std::os::unix::fs::symlink("/nowhere", root.path().join("srv/git/blobs")).unwrap();
+    for number in 0..20 {
+        let link = root.path().join(format!("srv/git{number}/repositories"));
+        fs::create_dir(link.parent().unwrap()).unwrap();
+        std::os::unix::fs::symlink("../git/repositories", link).unwrap();
+    }
     let want = told(&Folder::locate(&lib, false).unwrap());
     let arguments = ["-C", root.path().to_str().unwrap(), "-cf", "-", "."];
     let source = open(&run("tar", &arguments, b"")).unwrap();
@@ -95,22 +100,29 @@ fn what_is_broken_in_the_folder_is_broken_in_the_archive() {
         broken
     };
     assert_eq!(told(&*archived), told(&folder));
+    assert_eq!(archived.inventory(&Silent).unwrap().passed_over, [""; 0]);
     assert_eq!(archived.inventory(&Silent).unwrap().broken.len(), 6, "{:?}", broken(&*archived));
 }
 
 #[test]
-fn no_repositories_and_the_mark_of_a_database() {
+fn folders_of_others_and_the_mark_of_a_database() {
     let storage = Storage::new();
     storage.write("repositories/team/@eaDir/a/_manifests/tags/1/current/link", b"");
+    storage.write("repositories/other/_manifests/tags/.snapshot/1/current/link", b"");
     let source = open(&storage.archive(&["docker"])).unwrap();
     let inventory = source.inventory(&Silent).unwrap();
-    let passed_over =
-        "a.tar: docker/registry/v2/repositories/team/@eaDir is no repository and is passed over";
-    assert_eq!(inventory.passed_over, [passed_over]);
-    assert!(!inventory.database_mark);
+    let tree = "a.tar: docker/registry/v2/repositories";
+    let want = ["other/_manifests/tags/.snapshot", "team/@eaDir"];
+    assert_eq!(
+        inventory.passed_over,
+        want.map(|folder| format!("no registry has made {tree}/{folder}: passed over"))
+    );
+    assert!(inventory.broken.is_empty() && !inventory.database_mark);
     storage.write("../lockfiles/database-in-use", b"");
-    let source = open(&storage.archive(&["docker"])).unwrap();
-    assert!(source.inventory(&Silent).unwrap().database_mark);
+    for root in [&["docker"][..], &["-C", "docker", "registry"], &["-C", "docker/registry", "."]] {
+        let source = open(&storage.archive(root)).unwrap();
+        assert!(source.inventory(&Silent).unwrap().database_mark, "{root:?}");
+    }
 }
 
 #[test]

@@ -76,6 +76,17 @@ fn of_two_members_of_one_name_the_last_counts() {
     assert_eq!(told(&*open(&archive).unwrap()), want);
     assert_eq!(told(&*open(&run("gzip", &["-c"], &archive)).unwrap()), want);
 
+    // A tag's folder alone says nothing of its link.
+    let folder = "docker/registry/v2/repositories/other/_manifests/tags/1";
+    archive.extend(storage.archive(&["--no-recursion", folder]));
+    let link = paths::revision_link(&"other".parse().unwrap(), storage.manifests[2]);
+    let link = File::options().write(true).open(storage.tree().join(in_repositories(&link)));
+    link.unwrap().set_modified(UNIX_EPOCH + Duration::from_secs(PUSHED + 5000)).unwrap();
+    let want = told(&storage.folder());
+    archive.extend(storage.archive(&["docker/registry/v2/repositories"]));
+    archive.extend(storage.archive(&["--no-recursion", folder]));
+    assert_eq!(told(&*open(&archive).unwrap()), want);
+
     let damaged = storage.write(&blob_path(storage.manifests[0]), b"{}");
     archive.extend(storage.archive(&["docker/registry/v2/blobs"]));
     assert_eq!(told(&*open(&archive).unwrap()), told(&storage.folder()));
@@ -162,6 +173,14 @@ fn links_within_the_archive_are_followed() {
     let up = "../../../../mnt/disk/projects/team";
     symlink(up, storage.tree().join("repositories/team")).unwrap();
     assert_eq!(told(&*open(&storage.archive(&["."])).unwrap()), want);
+    // The first that is met looks like a storage of its own.
+    fs::remove_file(storage.tree().join("blobs")).unwrap();
+    fs::create_dir(storage.path().join("a-disk")).unwrap();
+    let [from, to] =
+        ["mnt/disk/registry-blobs", "a-disk/blobs"].map(|path| storage.path().join(path));
+    fs::rename(from, to).unwrap();
+    symlink("/a-disk/blobs", storage.tree().join("blobs")).unwrap();
+    assert_eq!(told(&*open(&storage.archive(&["."])).unwrap()), want);
     rename("repositories", "mnt/repositories");
     symlink("/mnt/repositories", storage.tree().join("repositories")).unwrap();
     fs::remove_file(storage.path().join("mnt/repositories/team")).unwrap();
@@ -221,4 +240,17 @@ fn a_few_links_cannot_make_many_names() {
     let want = "a.tar: symbolic links in it give its 2 repositories 33 names and more: unpack it and \
                 give the folder";
     assert_eq!(refusal(&storage.archive(&["docker"])), want);
+}
+
+#[test]
+fn a_folder_that_took_the_place_of_a_link() {
+    let storage = Storage::new();
+    let [blobs, aside] = ["blobs", "aside"].map(|name| storage.tree().join(name));
+    fs::rename(&blobs, &aside).unwrap();
+    symlink("/mnt/blobs", &blobs).unwrap();
+    let mut archive = storage.archive(&["docker/registry/v2/blobs"]);
+    fs::remove_file(&blobs).unwrap();
+    fs::rename(&aside, &blobs).unwrap();
+    archive.extend(storage.archive(&["docker"]));
+    assert_eq!(told(&*open(&archive).unwrap()), told(&storage.folder()));
 }

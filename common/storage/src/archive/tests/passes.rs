@@ -73,8 +73,10 @@ fn manifests_are_known_without_a_second_pass() {
     for digest in [bad, large] {
         storage.write(&in_repositories(&paths::revision_link(&repository, digest)), b"");
     }
+    let linked = storage.tree().join(blob_path(storage.manifests[0]));
+    fs::hard_link(linked, storage.path().join("a-link")).unwrap();
     let path = storage.path().join("a.tar.gz");
-    fs::write(&path, run("gzip", &["-c"], &storage.archive(&["docker"]))).unwrap();
+    fs::write(&path, run("gzip", &["-c"], &storage.archive(&["a-link", "docker"]))).unwrap();
     let source = open_archive(
         File::open(&path).unwrap(),
         "a.tar",
