@@ -9,7 +9,7 @@ use std::sync::LazyLock;
 
 use libfuzzer_sys::fuzz_target;
 use tranship_common::Silent;
-use tranship_storage::open_archive;
+use tranship_storage::{Order, open_archive};
 
 static FILE: LazyLock<File> = LazyLock::new(|| tempfile::tempfile().expect("a file"));
 
@@ -20,7 +20,11 @@ fuzz_target!(|bytes: &[u8]| {
     file.write_all(bytes).expect("there is room");
     file.rewind().expect("a file has a front");
     let file = file.try_clone().expect("a file has many handles");
-    let Ok(source) = open_archive(file, "archive", Path::new("/nowhere"), &Silent) else { return };
+    let Ok(source) =
+        open_archive(file, "archive", Order::AsTheyPass, Path::new("/nowhere"), &Silent)
+    else {
+        return;
+    };
     source.inventory(&Silent).expect("all is known");
     let blobs = source.blobs().expect("all is known");
     for blob in &blobs {
