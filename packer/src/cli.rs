@@ -45,8 +45,6 @@ pub(crate) enum Command {
 pub(crate) struct Pack {
     #[command(flatten)]
     pub(crate) storage: StorageOptions,
-    #[command(flatten)]
-    pub(crate) selection: SelectionOptions,
     /// The bundle to write, or `-` for standard output
     #[arg(short, long, value_name = "BUNDLE")]
     pub(crate) output: PathBuf,
@@ -66,6 +64,8 @@ pub(crate) struct Pack {
     /// earlier run is called FILE.previous
     #[arg(long, value_name = "FILE")]
     pub(crate) report: Option<PathBuf>,
+    #[command(flatten)]
+    pub(crate) selection: SelectionOptions,
 }
 
 /// List the tagged images, one REPOSITORY:TAG a line, sorted
@@ -80,8 +80,6 @@ pub(crate) struct Pack {
 pub(crate) struct List {
     #[command(flatten)]
     pub(crate) storage: StorageOptions,
-    #[command(flatten)]
-    pub(crate) selection: SelectionOptions,
     /// Print JSON, with digest, media type and size of each manifest
     #[arg(long)]
     pub(crate) json: bool,
@@ -89,6 +87,8 @@ pub(crate) struct List {
     /// repository and tag takes, and what leaving it out would save
     #[arg(long, value_name = "FILE")]
     pub(crate) report: Option<PathBuf>,
+    #[command(flatten)]
+    pub(crate) selection: SelectionOptions,
 }
 
 /// Read and hash everything that would be packed, without writing anything
@@ -100,21 +100,24 @@ pub(crate) struct List {
 pub(crate) struct Verify {
     #[command(flatten)]
     pub(crate) storage: StorageOptions,
-    #[command(flatten)]
-    pub(crate) selection: SelectionOptions,
     /// Threads that read and hash, at most 256 [default: one per processor]
     #[arg(short, long, value_name = "N")]
     pub(crate) jobs: Option<NonZero<usize>>,
+    #[command(flatten)]
+    pub(crate) selection: SelectionOptions,
 }
 
 /// Where the registry's images are.
 #[derive(Debug, Args)]
 pub(crate) struct StorageOptions {
-    /// The registry's folder: /var/lib/registry, or its docker, or its docker/registry/v2; or a
-    /// bucket: s3://BUCKET/ROOTDIRECTORY, gs://…, az://…, with credentials and endpoint in the usual
-    /// environment variables (AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY, AWS_REGION,
-    /// AWS_ENDPOINT_URL; GOOGLE_APPLICATION_CREDENTIALS; AZURE_STORAGE_ACCOUNT_NAME,
-    /// AZURE_STORAGE_ACCOUNT_KEY)
+    /// Folder, archive or bucket of the registry
+    ///
+    /// The folder is /var/lib/registry, or its docker, or its docker/registry/v2. An archive of it is
+    /// a file that tar has made, plain or compressed with gzip or Zstandard, or `-` for one on
+    /// standard input, which is kept in TMPDIR meanwhile. A bucket is s3://BUCKET/ROOTDIRECTORY,
+    /// gs://… or az://…, with credentials and endpoint in the usual environment variables
+    /// (AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY, AWS_REGION, AWS_ENDPOINT_URL;
+    /// GOOGLE_APPLICATION_CREDENTIALS; AZURE_STORAGE_ACCOUNT_NAME, AZURE_STORAGE_ACCOUNT_KEY).
     #[arg(
         short,
         long,

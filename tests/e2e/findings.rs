@@ -366,3 +366,24 @@ fn the_storage_is_only_read() {
         .expect(1)
         .says("inside the storage");
 }
+
+#[test]
+fn verify_reads_everything_and_writes_nothing() {
+    let folder = tempfile::tempdir().unwrap();
+    let folder = folder.path();
+    let mut tree = Tree::new(&folder.join("storage"), 48);
+    tree.simple("team/whole", "1");
+    tree.simple("team/damaged", "1");
+    let verify = |more: &[&str]| {
+        let mut command = packer();
+        command.args(["verify", "--storage", "storage"]).args(more);
+        command.current_dir(folder).run()
+    };
+    let _ = verify(&[]).ok().prints("2 images whole").prints(", 0 broken");
+    // Of the same size, so that only its digest tells.
+    damage(&tree.blob_path(tree.last_layer("team/damaged:1")), 5);
+    let found = verify(&["--jobs", "1"]).expect(3).prints("1 image whole").prints(", 1 broken");
+    let _ = found.says(" hashes to sha256:").says("    breaks team/damaged:1");
+    let _ = verify(&["--exclude", "team/damaged"]).ok().prints("1 image whole");
+    assert_eq!(fs::read_dir(folder).unwrap().count(), 1);
+}

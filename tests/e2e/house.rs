@@ -118,7 +118,7 @@ fn only_the_terminal_prints_and_only_connect_reads_the_environment() {
 #[test]
 fn every_command_teaches_with_an_example() {
     for (name, program, commands) in [
-        ("packer", packer as fn() -> Command, &["pack", "list"][..]),
+        ("packer", packer as fn() -> Command, &["pack", "list", "verify"][..]),
         ("loader", loader, &["load", "plan", "projects", "check", "verify", "list"]),
     ] {
         let help = program().arg("--help").run().ok().prints("Exit codes: 0 all done");
