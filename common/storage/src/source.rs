@@ -92,18 +92,6 @@ pub trait Passing {
         is_wanted: &dyn Fn(Digest) -> bool,
         take: &mut dyn FnMut(Digest, &mut dyn Read) -> io::Result<()>,
     ) -> io::Result<()>;
-
-    /// The same storage with the blobs that `is_wanted` in a file without a name in this folder,
-    /// where they can be read in any order. None of its other blobs can be read.
-    ///
-    /// # Errors
-    /// [`SourceError`] when it cannot be read, or the folder has no room.
-    fn spool(
-        &self,
-        is_wanted: &dyn Fn(Digest) -> bool,
-        folder: &Path,
-        progress: &dyn Progress,
-    ) -> Result<Box<dyn Source>, SourceError>;
 }
 
 /// The bytes of a manifest, checked against its digest.

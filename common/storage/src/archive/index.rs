@@ -65,11 +65,6 @@ impl Index {
         })
     }
 
-    /// The archive, for messages.
-    pub(super) fn archive(&self) -> &str {
-        &self.archive
-    }
-
     /// Repositories, tags and revisions.
     pub(super) fn inventory(&self) -> Inventory {
         let mut builder = InventoryBuilder::default();

@@ -3,7 +3,6 @@
 use std::collections::HashMap;
 use std::fs::File;
 use std::io::{self, Read};
-use std::path::Path;
 use std::sync::Arc;
 
 use tranship_common::limits::MAX_MANIFEST;
@@ -13,11 +12,10 @@ use super::collect::Span;
 use super::decompress::Decompressed;
 use super::format::Format;
 use super::index::Index;
+use super::indexed;
 use super::input::Input;
-use super::spool::Spool;
-use super::{Archive, Bytes, indexed, unreadable};
 use crate::problem::{Problem, SourceError};
-use crate::source::{BlobReader, Passing, Source};
+use crate::source::{BlobReader, Passing};
 
 /// A compressed archive, with what the manifests in it say, which was seen in the first pass.
 #[derive(Debug)]
@@ -134,32 +132,6 @@ impl Passing for Packed {
             at = span.offset + span.size;
         }
         Ok(())
-    }
-
-    fn spool(
-        &self,
-        is_wanted: &dyn Fn(Digest) -> bool,
-        folder: &Path,
-        progress: &dyn Progress,
-    ) -> Result<Box<dyn Source>, SourceError> {
-        let wanted = || self.index.spans().filter(|(blob, _)| is_wanted(*blob));
-        progress.begin("unpacking", wanted().map(|(_, span)| span.size).sum(), 0);
-        let archive = self.index.archive();
-        let mut spool = Spool::create(folder, progress)?;
-        let mut failure = None;
-        let passed = self.pass(is_wanted, &mut |blob, bytes| {
-            let Ok(span) = self.index.span(blob) else { return Ok(()) };
-            spool.put(span.offset, bytes).map_err(|error| {
-                failure = Some(error);
-                io::ErrorKind::Other.into()
-            })
-        });
-        if let Some(error) = failure {
-            return Err(spool.explained(archive, error));
-        }
-        passed.map_err(|error| unreadable(archive, error))?;
-        let bytes = Bytes::Plain(Arc::new(spool.finish(archive)));
-        Ok(Box::new(Archive { index: self.index.clone(), bytes, file: self.stream.file.clone() }))
     }
 }
 
