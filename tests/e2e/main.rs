@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used, reason = "a test that panics has failed")]
 
 mod access; // passwords, tokens, certificates
+mod archives; // storage in tar files, near and through a pipe
 mod buckets; // storage in S3, near and far
 mod damage; // damaged bundles
 mod disk; // a full disk
