@@ -44,7 +44,7 @@ pub(crate) fn findings(source: &dyn Source, chosen: &Chosen, scan: &Scan) -> Vec
         }
     }
     let images = Images::new(chosen, scan);
-    let mut roles = Roles::new(source, scan);
+    let roles = Roles::new(source, scan);
     for fault in scan.faults() {
         if let Problem::LeavesTree { link, .. } = &fault.problem {
             links.of(link, &fault.problem).nodes.push(fault.node);

@@ -5,41 +5,57 @@ use std::collections::HashMap;
 use serde::Deserialize;
 use tranship_common::{Digest, Manifest};
 
+use crate::problem::Problem;
 use crate::scan::Scan;
-use crate::source::{Source, manifest_bytes};
+use crate::small::read_small;
+use crate::source::Source;
 
-/// Tells of missing blobs what they are to those that need them. What it has read of an index it
-/// keeps: all of its children may be missing.
+/// Tells of missing blobs what they are to those that need them.
 pub(crate) struct Roles<'a> {
-    source: &'a dyn Source,
     scan: &'a Scan,
     /// The children of indexes, each with the platform that it is listed for.
     children: HashMap<Digest, HashMap<Digest, Option<String>>>,
 }
 
 impl<'a> Roles<'a> {
-    pub(crate) fn new(source: &'a dyn Source, scan: &'a Scan) -> Self {
-        Self { source, scan, children: HashMap::new() }
+    /// Reads the indexes of which children are missing, all at once.
+    pub(crate) fn new(source: &dyn Source, scan: &'a Scan) -> Self {
+        let missing =
+            scan.faults().iter().filter(|fault| matches!(fault.problem, Problem::Missing));
+        let users = missing.filter_map(|fault| user(scan, fault.node));
+        let indexes = users.filter(|manifest| !manifest.children().is_empty());
+        let mut children: HashMap<_, _> =
+            indexes.map(|index| (index.digest(), HashMap::new())).collect();
+        let mut raw = read_small(source, children.keys().copied().collect());
+        for (index, children) in &mut children {
+            let manifest = scan.find(*index).and_then(|node| scan.manifest(node));
+            let mut platforms = platforms(&raw.remove(index).unwrap_or_default());
+            for child in manifest.map(Manifest::children).unwrap_or_default() {
+                let platform = || platforms.remove(&child.digest);
+                children.entry(child.digest).or_insert_with(platform);
+            }
+        }
+        Self { scan, children }
     }
 
     /// `; it is the config of sha256:…`. Empty for what only tags need.
-    pub(crate) fn of(&mut self, node: u32) -> String {
-        let user = self.scan.graph().users(node).first();
-        let Some(manifest) = user.and_then(|user| self.scan.manifest(*user)) else {
-            return String::new();
-        };
+    pub(crate) fn of(&self, node: u32) -> String {
+        let Some(manifest) = user(self.scan, node) else { return String::new() };
         let (digest, of) = (self.scan.digest(node), manifest.digest());
         if manifest.config().is_some_and(|config| config.digest == digest) {
             return format!("; it is the config of {of}");
         }
-        let source = self.source;
-        let children = self.children.entry(of).or_insert_with(|| children(source, manifest));
-        match children.get(&digest) {
+        match self.children.get(&of).and_then(|children| children.get(&digest)) {
             Some(Some(platform)) => format!("; it is the child for {platform} of index {of}"),
             Some(None) => format!("; it is a child of index {of}"),
             None => format!("; it is a layer of {of}"),
         }
     }
+}
+
+/// The first manifest that needs a blob.
+fn user(scan: &Scan, node: u32) -> Option<&Manifest> {
+    scan.graph().users(node).first().and_then(|user| scan.manifest(*user))
 }
 
 #[derive(Deserialize)]
@@ -62,21 +78,15 @@ struct Platform {
     variant: Option<String>,
 }
 
-/// The children of an index with their platforms; none of what is no index.
-fn children(source: &dyn Source, manifest: &Manifest) -> HashMap<Digest, Option<String>> {
-    let children = manifest.children().iter();
-    let mut platforms: HashMap<_, _> = children.map(|child| (child.digest, None)).collect();
-    if platforms.is_empty() {
-        return platforms;
-    }
-    let digest = manifest.digest();
-    let raw = source.open(digest).and_then(|bytes| manifest_bytes(bytes, digest));
-    let index: Option<Index> = raw.ok().and_then(|raw| serde_json::from_slice(&raw).ok());
-    for listed in index.into_iter().flat_map(|index| index.manifests) {
-        let known = listed.digest.parse().ok().and_then(|digest| platforms.get_mut(&digest));
-        if let (Some(known), Some(platform)) = (known, listed.platform) {
-            known.get_or_insert_with(|| platform.in_words());
-        }
+/// For which platforms an index lists its children, as far as it says so.
+fn platforms(index: &[u8]) -> HashMap<Digest, String> {
+    let index: Option<Index> = serde_json::from_slice(index).ok();
+    let listed = index.into_iter().flat_map(|index| index.manifests);
+    let listed = listed.filter_map(|child| Some((child.digest.parse().ok()?, child.platform?)));
+    // A child that is listed twice is called by its first platform.
+    let mut platforms = HashMap::new();
+    for (digest, platform) in listed {
+        platforms.entry(digest).or_insert_with(|| platform.in_words());
     }
     platforms
 }
