@@ -76,6 +76,16 @@ impl StagedFile {
         self.is_locked
     }
 
+    /// All paths that writing a target may touch: it, its staged file, and what is set aside.
+    ///
+    /// # Errors
+    /// As [`target_of`](Self::target_of).
+    pub fn paths_of(target: &Path) -> io::Result<[PathBuf; 3]> {
+        let target = Self::target_of(target)?;
+        let (staged, previous) = (beside(&target, ".partial")?, beside(&target, ".previous")?);
+        Ok([target, staged, previous])
+    }
+
     /// The path under which the file is written.
     #[must_use]
     pub fn staged_path(&self) -> &Path {

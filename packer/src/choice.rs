@@ -1,5 +1,6 @@
 //! From options to a source and a selection.
 
+use std::collections::BTreeSet;
 use std::env;
 use std::ffi::OsString;
 use std::fs::{self, File};
@@ -120,7 +121,8 @@ pub(crate) fn read_selection(options: &SelectionOptions) -> anyhow::Result<Selec
         images: images.transpose()?,
         since,
         newest: options.newest,
-        platforms: options.platforms.clone(),
+        // One platform has many names.
+        platforms: options.platforms.iter().cloned().collect::<BTreeSet<_>>().into_iter().collect(),
         referrers: !options.no_referrers,
     })
 }

@@ -54,7 +54,7 @@ pub(crate) struct Pack {
     /// Only tell what would be packed and how large the bundle would be
     #[arg(long)]
     pub(crate) dry_run: bool,
-    /// Threads that read and hash, at most 256 [default: one per processor]
+    /// Threads that read and hash, at most 256 [default: one per processor; 32 for a bucket]
     #[arg(short, long, value_name = "N")]
     pub(crate) jobs: Option<NonZero<usize>>,
     /// Print the summary as JSON
@@ -100,7 +100,7 @@ pub(crate) struct List {
 pub(crate) struct Verify {
     #[command(flatten)]
     pub(crate) storage: StorageOptions,
-    /// Threads that read and hash, at most 256 [default: one per processor]
+    /// Threads that read and hash, at most 256 [default: one per processor; 32 for a bucket]
     #[arg(short, long, value_name = "N")]
     pub(crate) jobs: Option<NonZero<usize>>,
     #[command(flatten)]

@@ -65,10 +65,10 @@ impl Output {
     }
 
     /// What would stay behind if the program ended now.
-    pub(crate) fn staged_path(&self) -> Option<PathBuf> {
+    pub(crate) fn staged_paths(&self) -> Vec<PathBuf> {
         match self {
-            Self::File(file) => Some(file.staged_path().to_owned()),
-            Self::Pipe => None,
+            Self::File(file) => file.staged_paths().map(Path::to_owned).into(),
+            Self::Pipe => Vec::new(),
         }
     }
 }
@@ -78,7 +78,8 @@ pub(crate) fn open_report(
     path: &Path,
     is_source: impl Fn(&Path) -> bool,
 ) -> anyhow::Result<ReportFile> {
-    if StagedFile::target_of(path).is_ok_and(|target| is_source(&target)) {
+    let paths = StagedFile::paths_of(path);
+    if paths.is_ok_and(|paths| paths.iter().any(|path| is_source(path))) {
         return Err(OutputError::InStorage { what: "report" }.into());
     }
     ReportFile::open(path)

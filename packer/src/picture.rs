@@ -18,7 +18,7 @@ pub(crate) struct Picture {
     unreached: Blobs,
     /// By name.
     projects: Vec<Group>,
-    /// By name.
+    /// By project, then by name.
     repositories: Vec<Group>,
     /// By repository, then oldest first.
     tags: Vec<TagPart>,
@@ -100,9 +100,12 @@ impl Picture {
             tags: Vec::new(),
         };
         // First who needs what, with the bytes of each; then what one alone needs.
-        for repository in &chosen.repositories {
+        // A project's repositories one after the other, which `a-b/c` between `a` and `a/b` is not.
+        let mut repositories: Vec<_> = chosen.repositories.iter().collect();
+        repositories.sort_by_key(|repository| project_of(repository.name.as_str()));
+        for repository in repositories {
             let name = repository.name.as_str();
-            let project = name.split('/').next().unwrap_or_default();
+            let project = project_of(name);
             if picture.projects.last().is_none_or(|last| last.name != project) {
                 picture.projects.push(Group::new(project));
             }
@@ -168,6 +171,10 @@ impl Group {
         let (name, newest) = (name.to_owned(), PushTime::from_unix(i64::MIN));
         Self { name, tags: 0, newest, part: Part::default() }
     }
+}
+
+fn project_of(repository: &str) -> &str {
+    repository.split('/').next().unwrap_or_default()
 }
 
 fn count<'a>(blobs: impl Iterator<Item = &'a BlobEntry>) -> Blobs {

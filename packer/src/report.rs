@@ -40,6 +40,15 @@ enum Image<'a> {
         #[serde(skip_serializing_if = "Vec::is_empty")]
         foreign: Vec<Digest>,
     },
+    /// Could be packed, but nothing was written.
+    #[serde(rename_all = "camelCase")]
+    Whole {
+        digest: Digest,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        selected_from: Option<Digest>,
+        #[serde(skip_serializing_if = "Vec::is_empty")]
+        foreign: Vec<Digest>,
+    },
     /// Chosen, but for other platforms than those that were wanted.
     OtherPlatform,
     Broken {
@@ -51,10 +60,11 @@ impl<'a> Report<'a> {
     pub(crate) fn new(surveyed: &'a Surveyed, bundle_digest: Option<Digest>) -> Self {
         let contents = &surveyed.plan.contents;
         let packed = contents.images().map(|(repository, tag)| {
-            let image = Image::Packed {
-                digest: tag.digest,
-                selected_from: tag.selected_from,
-                foreign: surveyed.foreign_layers(tag.digest),
+            let (digest, selected_from) = (tag.digest, tag.selected_from);
+            let foreign = surveyed.foreign_layers(digest);
+            let image = match bundle_digest {
+                Some(_) => Image::Packed { digest, selected_from, foreign },
+                None => Image::Whole { digest, selected_from, foreign },
             };
             (format!("{repository}:{}", tag.name), image)
         });

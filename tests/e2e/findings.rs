@@ -387,3 +387,41 @@ fn verify_reads_everything_and_writes_nothing() {
     let _ = verify(&["--exclude", "team/damaged"]).ok().prints("1 image whole");
     assert_eq!(fs::read_dir(folder).unwrap().count(), 1);
 }
+
+#[test]
+fn a_project_on_a_disk_that_is_not_mounted_is_named() {
+    let folder = tempfile::tempdir().unwrap();
+    let folder = folder.path();
+    let mut tree = Tree::new(&folder.join("storage"), 49);
+    tree.simple("here/image", "1");
+    tree.simple("away/image", "1");
+    let repositories = tree.v2().join("repositories");
+    fs::rename(repositories.join("away"), folder.join("away")).unwrap();
+    symlink("/nowhere/away", repositories.join("away")).unwrap();
+    for options in [&[][..], &["--follow-links"]] {
+        let refused = pack(folder, options).expect(1);
+        let _ = refused.says("leads to /nowhere/away, which is not there").says("breaks away");
+    }
+    pack(folder, &["--exclude", "away", "--exclude", "away/**"]).ok();
+}
+
+#[test]
+fn the_archive_is_not_written_to_under_any_name() {
+    let folder = tempfile::tempdir().unwrap();
+    let folder = folder.path();
+    Tree::new(&folder.join("storage"), 50).simple("team/image", "1");
+    let archive = folder.join("docker.tar.partial");
+    e2e::programs::shell(folder, "tar -cf docker.tar.partial -C storage docker");
+    let before = fs::read(&archive).unwrap();
+    for options in [
+        &["--output", "docker.tar"][..],
+        &["--output", "docker.tar", "--dry-run"],
+        &["--output", "docker.tar.partial"],
+        &["--output", "x.tar", "--report", "docker.tar"],
+    ] {
+        let mut command = packer();
+        command.args(["pack", "--storage", "docker.tar.partial"]).args(options);
+        let _ = command.current_dir(folder).run().expect(1).says("would be inside the storage");
+        assert_eq!(fs::read(&archive).unwrap(), before);
+    }
+}

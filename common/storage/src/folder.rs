@@ -25,6 +25,8 @@ pub struct Folder {
     tree: PathBuf,
     blobs: Root,
     repositories: Root,
+    /// The tree and what its folders are links to, without links.
+    folders: Vec<PathBuf>,
 }
 
 impl Folder {
@@ -42,10 +44,8 @@ impl Folder {
         for tree in &candidates {
             let folders = [tree.join(paths::REPOSITORIES), tree.join("blobs")];
             match folders.iter().try_for_each(|folder| is_folder(folder)) {
-                Err(error) if error.kind() == io::ErrorKind::PermissionDenied => {
-                    return Err(SourceError::of_io(tree.display(), error));
-                }
-                Err(_) => {}
+                Err(error) if is_absence(&error) => {}
+                Err(error) => return Err(SourceError::of_io(tree.display(), error)),
                 Ok(()) => return Self::open(&read(tree)?, follow_links),
             }
         }
@@ -60,19 +60,29 @@ impl Folder {
         for folder in [paths::REPOSITORIES, "blobs", paths::BLOBS] {
             within.extend(fs::canonicalize(tree.join(folder)));
         }
-        let links = if follow_links { Links::Anywhere } else { Links::Within(within) };
+        let links = match follow_links {
+            true => Links::Anywhere,
+            false => Links::Within(within.clone()),
+        };
         let root = |name: &str| {
             let path = tree.join(name);
             let opened = fs::canonicalize(&path).and_then(|real| Root::open(real, links.clone()));
             opened.map_err(|error| SourceError::of_io(path.display(), error))
         };
+        // A registry that nobody has pushed to has no such folder yet.
+        let has_blobs = fs::symlink_metadata(tree.join(paths::BLOBS)).is_ok();
         Ok(Self {
             tree: tree.to_owned(),
-            // A registry that nobody has pushed to has no such folder yet.
-            blobs: root(paths::BLOBS).or_else(|_| root("blobs"))?,
+            blobs: root(if has_blobs { paths::BLOBS } else { "blobs" })?,
             repositories: root(paths::REPOSITORIES)?,
+            folders: within,
         })
     }
+}
+
+/// Whether it is only that nothing of the kind is there.
+fn is_absence(error: &io::Error) -> bool {
+    matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory)
 }
 
 fn is_folder(path: &Path) -> io::Result<()> {
@@ -157,7 +167,6 @@ impl Source for Folder {
     }
 
     fn contains(&self, file: &Path) -> bool {
-        let folders = [self.tree.as_path(), self.blobs.path(), self.repositories.path()];
-        folders.iter().any(|folder| file.starts_with(folder))
+        self.folders.iter().any(|folder| file.starts_with(folder))
     }
 }

@@ -75,6 +75,8 @@ pub enum Problem {
          registry follows it too"
     )]
     LeavesTree { link: String, target: String },
+    #[error("the symbolic link leads to {target}, which is not there: is a disk not mounted?")]
+    LeadsNowhere { target: String },
     #[error("the symbolic link leads back to a folder that it stands in")]
     LinkLoop,
     #[error("cannot be read: {DENIED}")]

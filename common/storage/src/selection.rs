@@ -4,11 +4,11 @@
 mod list;
 mod pattern;
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::num::NonZero;
 
 use tranship_common::bundle::{RepositoryEntry, TagEntry};
-use tranship_common::{PushTime, Repository};
+use tranship_common::{Digest, PushTime, Repository, Tag};
 
 pub use list::{ImageList, ImageListError};
 pub use pattern::{Pattern, PatternError};
@@ -47,12 +47,25 @@ impl Selection {
             None => all_tags(inventory),
         };
         for (repository, tags) in &mut tags {
-            tags.retain(|tag| self.fits(repository.as_str(), tag.name.as_str(), &mut used));
-            tags.retain(|tag| self.since.is_none_or(|since| tag.pushed >= since));
-            tags.sort_by(|a, b| (a.pushed, &a.name).cmp(&(b.pushed, &b.name)));
+            let (about, mut images): (Vec<_>, Vec<_>) =
+                std::mem::take(tags).into_iter().partition(|tag| subject(&tag.name).is_some());
+            images.retain(|tag| self.fits(repository.as_str(), tag.name.as_str(), &mut used));
+            images.retain(|tag| self.since.is_none_or(|since| tag.pushed >= since));
+            images.sort_by(|a, b| (a.pushed, &a.name).cmp(&(b.pushed, &b.name)));
             if let Some(newest) = self.newest {
-                tags.drain(..tags.len().saturating_sub(newest.get()));
+                images.drain(..images.len().saturating_sub(newest.get()));
             }
+            let taken: HashSet<Digest> = images.iter().map(|tag| tag.digest).collect();
+            images.extend(about.into_iter().filter(|tag| {
+                let is_about_taken = subject(&tag.name).is_some_and(|about| taken.contains(&about));
+                let fits = self.fits(repository.as_str(), tag.name.as_str(), &mut used);
+                let is_recent = self.since.is_none_or(|since| tag.pushed >= since);
+                let is_excluded = || self.excludes(repository.as_str(), tag.name.as_str());
+                fits && is_recent && self.newest.is_none()
+                    || self.referrers && is_about_taken && !is_excluded()
+            }));
+            images.sort_by(|a, b| (a.pushed, &a.name).cmp(&(b.pushed, &b.name)));
+            *tags = images;
         }
         let with_tags = tags.into_iter().filter(|(_, tags)| !tags.is_empty());
         chosen.repositories = with_tags
@@ -66,6 +79,10 @@ impl Selection {
         chosen.notices = inventory.passed_over.clone();
         chosen.notices.extend(unused.map(|pattern| format!("no image fits `{pattern}`")));
         chosen
+    }
+
+    fn excludes(&self, repository: &str, tag: &str) -> bool {
+        self.exclude.iter().any(|pattern| pattern.fits(repository, tag))
     }
 
     /// Whether an image is wanted by its name. Notes which patterns fit.
@@ -84,18 +101,31 @@ impl Selection {
 
     /// Whether something broken may be, or hide, an image that is wanted.
     fn may_want<'a>(&'a self, broken: &BrokenTag, used: &mut BTreeSet<&'a str>) -> bool {
-        match broken.name.split_once(':') {
-            Some((repository, tag)) => {
+        let (place, inner) = match broken.name.split_once("/_manifests") {
+            Some((repository, inner)) => (repository, Some(inner)),
+            None => (broken.name.as_str(), None),
+        };
+        let tag = inner.and_then(|inner| inner.strip_prefix("/tags/"));
+        let image = tag.map(|tag| (place, tag)).or_else(|| place.split_once(':'));
+        match (image, inner) {
+            (Some((repository, tag)), _) => {
                 let is_listed =
-                    |list: &ImageList| list.has(repository, tag) || broken.tag.is_none();
+                    |list: &ImageList| list.wants_tag(repository, tag) || broken.tag.is_none();
                 self.images.as_ref().is_none_or(is_listed) && self.fits(repository, tag, used)
             }
-            // A folder that holds repositories, or one with its tags.
-            None => {
-                let place = broken.name.as_str();
+            // What a repository has its tags in.
+            (None, Some(_)) => {
+                let may_fit = |pattern: &Pattern| pattern.fits_repository(place);
+                (self.include.is_empty() || self.include.iter().any(may_fit))
+                    && !self.exclude.iter().any(|pattern| pattern.fits_all_tags_of(place))
+                    && self.images.as_ref().is_none_or(|list| list.has_below(place))
+            }
+            // A folder that holds repositories.
+            (None, None) => {
                 let may_fit = |pattern: &Pattern| pattern.may_fit_below(place);
                 (self.include.is_empty() || self.include.iter().any(may_fit))
-                    && !self.exclude.iter().any(|pattern| pattern.fits_all_of(place))
+                    && !(self.exclude.iter().any(|pattern| pattern.fits_all_tags_of(place))
+                        && self.exclude.iter().any(|pattern| pattern.fits_all_below(place)))
                     && self.images.as_ref().is_none_or(|list| list.has_below(place))
             }
         }
@@ -139,6 +169,15 @@ impl Selection {
         let words: Vec<String> = words.into_iter().map(|(_, text)| text).collect();
         words.join("; ")
     }
+}
+
+/// What a tag of the form `sha256-HEX` or `sha256-HEX.…` is about: so tools call signatures and the
+/// like that they push to registries without an interface for referrers (OCI distribution
+/// specification, "Referrers Tag Schema"; cosign).
+fn subject(tag: &Tag) -> Option<Digest> {
+    let hex = tag.as_str().strip_prefix("sha256-")?;
+    let (hex, rest) = hex.split_at_checked(64)?;
+    (rest.is_empty() || rest.starts_with('.')).then(|| Digest::from_hex(hex).ok())?
 }
 
 fn all_tags(inventory: &Inventory) -> BTreeMap<Repository, Vec<TagEntry>> {
@@ -213,9 +252,29 @@ mod tests {
     }
 
     #[test]
+    fn signatures_with_a_tag_go_with_their_images() {
+        let about = |image: &str, rest: &str| {
+            format!("a:sha256-{}{rest}", Digest::of(image.as_bytes()).hex())
+        };
+        let (old, new) = (about("a:1", ".sig"), about("a:2", ""));
+        let inventory = inventory(&["a:1", &old, "a:2", &new]);
+        let choose = |selection: Selection| names(&selection.choose(&inventory));
+        let newest = NonZero::new(1);
+        let referrers = true;
+        let last = Selection { newest, referrers, ..Default::default() };
+        assert_eq!(choose(last), ["a:2", &new]);
+        let first = Selection { include: patterns(&["a:1"]), referrers, ..Default::default() };
+        assert_eq!(choose(first), ["a:1", &old]);
+        let alone = Selection { newest, ..Default::default() };
+        assert_eq!(choose(alone), ["a:2"]);
+        let exclude = patterns(&["**:sha256-*"]);
+        assert_eq!(choose(Selection { exclude, referrers, ..Default::default() }), ["a:1", "a:2"]);
+    }
+
+    #[test]
     fn what_is_not_wanted_stops_nothing() {
         let mut inventory = inventory(&["a:1"]);
-        for name in ["a:2", "b:1", "c", "a"] {
+        for name in ["a:2", "b:1", "c", "a", "d/_manifests/tags", "d/_manifests/tags/1"] {
             inventory.broken.push(BrokenTag {
                 name: name.to_owned(),
                 tag: None,
@@ -229,11 +288,16 @@ mod tests {
             let selection = Selection { include, exclude, ..Default::default() };
             selection.choose(&inventory).broken.into_iter().map(|broken| broken.name).collect()
         };
-        assert_eq!(broken(&[], &[]), ["a:2", "b:1", "c", "a"]);
+        let (tags, tag) = ("d/_manifests/tags", "d/_manifests/tags/1");
+        assert_eq!(broken(&[], &[]), ["a:2", "b:1", "c", "a", tags, tag]);
         assert_eq!(broken(&["a"], &[]), ["a:2", "a"]);
         assert_eq!(broken(&["a:1"], &[]), ["a"]);
         assert_eq!(broken(&["c/*"], &[]), ["c"]);
-        assert_eq!(broken(&[], &["a", "c/**"]), ["b:1", "c"]);
+        assert_eq!(broken(&["d"], &[]), [tags, tag]);
+        assert_eq!(broken(&["d:2"], &[]), [tags]);
+        // What is called so may be a repository, and hide others.
+        assert_eq!(broken(&[], &["a", "c/**", "d"]), ["b:1", "c", "a"]);
+        assert_eq!(broken(&[], &["a", "a/**", "c", "c/**", "d"]), ["b:1"]);
         assert_eq!(broken(&[], &["**"]), [""; 0]);
     }
 }

@@ -29,7 +29,7 @@ pub(crate) fn run(options: &Pack, terminal: Terminal) -> anyhow::Result<Exit> {
     if let Some(warning) = output.warning() {
         terminal.problem(&warning);
     }
-    stop::watch(output.staged_path(), terminal)?;
+    stop::watch(output.staged_paths(), terminal)?;
     let selection = read_selection(&options.selection)?;
     let order = match output {
         Output::File(_) => Order::AsTheyPass,

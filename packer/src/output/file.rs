@@ -25,9 +25,9 @@ impl FileOutput {
     ) -> Result<Self, OutputError> {
         let open = |path: &Path| {
             let shown = || path.display().to_string();
-            let target = StagedFile::target_of(path)
+            let paths = StagedFile::paths_of(path)
                 .map_err(|source| OutputError::Open { path: shown(), source })?;
-            if is_source(&target) {
+            if paths.iter().any(|path| is_source(path)) {
                 return Err(OutputError::InStorage { what: "output" });
             }
             StagedFile::create(path).map_err(|source| OutputError::Open { path: shown(), source })
@@ -56,8 +56,8 @@ impl FileOutput {
         }
     }
 
-    pub(super) fn staged_path(&self) -> &Path {
-        self.bundle.staged_path()
+    pub(super) fn staged_paths(&self) -> [&Path; 2] {
+        [self.bundle.staged_path(), self.checksum.staged_path()]
     }
 
     /// Begins anew: whatever was written is gone.

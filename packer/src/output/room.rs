@@ -2,6 +2,7 @@
 
 use std::fs::File;
 use std::io;
+use std::os::unix::fs::MetadataExt;
 
 use rustix::process::Resource;
 
@@ -25,7 +26,7 @@ pub(super) fn hindrance(file: &File, bytes: u64) -> io::Result<Option<String>> {
         return Ok(Some(format!("the disk is a FAT file system, whose files have {FAT_LIMIT}")));
     }
     // What the staged file has already is written over.
-    let has = file.metadata()?.len();
+    let has = file.metadata()?.blocks().saturating_mul(512);
     let free = (disk.f_bavail as u64).saturating_mul(disk.f_bsize as u64).saturating_add(has);
     // File systems that count nothing say that they have no blocks at all.
     match disk.f_blocks > 0 && free < bytes {

@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 
 use rayon::prelude::*;
 use rustix::fs::AtFlags;
+use rustix::io::Errno;
 use tranship_common::{Digest, PushTime, Repository};
 
 use super::root::{Purpose, Root};
@@ -132,7 +133,12 @@ impl Walk<'_> {
         }
         let real = match self.root.links().follow(&entry.path()) {
             Ok(real) => real,
-            Err(Problem::Missing) => return Ok(false),
+            Err(Problem::Missing) => {
+                return match leads_nowhere(&entry.path()) {
+                    Some(problem) => Err(problem),
+                    None => Ok(false),
+                };
+            }
             Err(problem) => return Err(problem),
         };
         if place.has_passed(&real) {
@@ -143,7 +149,11 @@ impl Walk<'_> {
 
     /// Whether a folder may be looked into, wherever links on the way to it lead.
     fn follow(&self, folder: &Path) -> Result<(), Problem> {
-        self.root.links().follow(folder).map(|_| ())
+        match self.root.links().follow(folder) {
+            Ok(_) => Ok(()),
+            Err(Problem::Missing) => Err(leads_nowhere(folder).unwrap_or(Problem::Missing)),
+            Err(problem) => Err(problem),
+        }
     }
 
     /// The tags and revisions of one repository, given its folder `_manifests`.
@@ -205,6 +215,12 @@ impl Walk<'_> {
     }
 }
 
+/// What is to be said of a symbolic link whose end is not there; `None` for what is no link.
+fn leads_nowhere(path: &Path) -> Option<Problem> {
+    let target = fs::read_link(path).ok()?.display().to_string();
+    Some(Problem::LeadsNowhere { target })
+}
+
 /// The manifests that a repository serves. A deleted one leaves its folder behind, without the
 /// link in it.
 fn revisions(path: &Path) -> io::Result<Vec<Revision>> {
@@ -217,8 +233,12 @@ fn revisions(path: &Path) -> io::Result<Vec<Revision>> {
             continue;
         };
         let link: PathBuf = [name.as_os_str(), OsStr::new("link")].into_iter().collect();
-        if let Ok(link) = rustix::fs::statat(&folder, link, AtFlags::empty()) {
-            found.push(Revision { digest, pushed: PushTime::from_unix(link.st_mtime) });
+        match rustix::fs::statat(&folder, link, AtFlags::empty()) {
+            Ok(link) => {
+                found.push(Revision { digest, pushed: PushTime::from_unix(link.st_mtime) });
+            }
+            Err(Errno::NOENT) => {}
+            Err(error) => return Err(error.into()),
         }
     }
     Ok(found)

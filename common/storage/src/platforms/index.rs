@@ -57,7 +57,8 @@ impl Index {
         let images = self.descriptors.iter().filter(|descriptor| is_wanted(descriptor));
         let images: Vec<Digest> = images.filter_map(digest).collect();
         let [first, ..] = images.as_slice() else { return Selected::Nothing };
-        if wanted.len() == 1 && self.names_platforms() {
+        // An index of which nothing is told is taken as it is: a cache.
+        if wanted.len() == 1 && images.len() == 1 && self.names_platforms() {
             return Selected::Child(*first);
         }
         let is_taken = |descriptor: &&Value| {
@@ -129,6 +130,24 @@ mod tests {
         let digests: Vec<_> = part.descriptors.iter().filter_map(digest).collect();
         assert_eq!(digests, ["arm64", "about arm64", "windows"].map(of));
         assert_eq!(part.fields, index().fields);
+    }
+
+    #[test]
+    fn what_one_platform_has_two_children_for_stays_an_index() {
+        let child = |name: &str, version: &str| {
+            json!({"digest": of(name), "platform":
+                {"os": "windows", "architecture": "amd64", "os.version": version}})
+        };
+        let linux = json!({"digest": of("linux"), "platform":
+            {"os": "linux", "architecture": "amd64"}});
+        let raw = json!({"manifests": [child("old", "10"), linux, child("new", "11")]});
+        let index = Index::parse(raw.to_string().as_bytes()).unwrap();
+        let Selected::Part(bytes) = select(&index, &["windows/amd64"]) else {
+            panic!("no new index")
+        };
+        let part = Index::parse(&bytes).unwrap();
+        let digests: Vec<_> = part.descriptors.iter().filter_map(digest).collect();
+        assert_eq!(digests, ["old", "new"].map(of));
     }
 
     #[test]

@@ -80,9 +80,11 @@ impl ImageList {
         self.images.values().flat_map(BTreeMap::values).all(Option::is_some)
     }
 
-    pub(super) fn has(&self, repository: &str, tag: &str) -> bool {
+    /// Whether it lists an image by its tag alone, so that it is lost where the tag is broken.
+    pub(super) fn wants_tag(&self, repository: &str, tag: &str) -> bool {
         let tags = repository.parse().ok().and_then(|name: Repository| self.images.get(&name));
-        tags.is_some_and(|tags| tag.parse().is_ok_and(|tag: Tag| tags.contains_key(&tag)))
+        let listed = |tag: Tag| tags.is_some_and(|tags| tags.get(&tag) == Some(&None));
+        tag.parse().is_ok_and(listed)
     }
 
     pub(super) fn has_below(&self, place: &str) -> bool {
@@ -175,7 +177,8 @@ mod tests {
         let text = format!("# all\n\n a/b:1  # the first\na/b:2@{digest}\r\nc:latest\na/b:1\n");
         let list = ImageList::read(text.as_bytes()).unwrap();
         assert_eq!(list.len(), 3);
-        assert!(list.has("a/b", "1") && !list.has("a/b", "3") && !list.has("a", "1"));
+        let wants = |repository, tag| list.wants_tag(repository, tag);
+        assert!(wants("a/b", "1") && !wants("a/b", "2") && !wants("a/b", "3") && !wants("a", "1"));
         assert!(list.has_below("a") && list.has_below("c") && !list.has_below("a/c"));
     }
 

@@ -56,15 +56,23 @@ impl Pattern {
         true
     }
 
-    /// Whether all images of the repository that is called so, and of those below it, fit.
-    pub(super) fn fits_all_of(&self, place: &str) -> bool {
+    /// Whether an image of the repository that is called so may fit.
+    pub(super) fn fits_repository(&self, repository: &str) -> bool {
+        self.repository.is_match(repository)
+    }
+
+    /// Whether all images of the repository that is called so fit.
+    pub(super) fn fits_all_tags_of(&self, repository: &str) -> bool {
+        self.tag.is_none() && self.repository.is_match(repository)
+    }
+
+    /// Whether all images of the repositories below this place fit.
+    pub(super) fn fits_all_below(&self, place: &str) -> bool {
         let parts = self.repository.glob().glob();
         let below = format!("{place}/x");
         self.tag.is_none()
             && (parts == "**" || parts.ends_with("/**"))
-            && self.repository.is_match(place)
             && self.repository.is_match(below)
-            || self.tag.is_none() && parts == place
     }
 }
 
