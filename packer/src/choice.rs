@@ -7,7 +7,6 @@ use std::fs::{self, File};
 use std::io::{self, BufReader};
 use std::num::NonZero;
 use std::os::fd::AsFd;
-use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 use std::thread;
 
@@ -16,7 +15,8 @@ use jiff::Timestamp;
 use rayon::{ThreadPool, ThreadPoolBuilder};
 use tranship_common::{Progress, PushTime};
 use tranship_storage::{
-    Bucket, Folder, ImageList, Order, Selection, Source, SourceError, StorageLocation, open_archive,
+    Bucket, Folder, ImageList, Order, Selection, Source, SourceError, StorageLocation, is_file_at,
+    open_archive,
 };
 
 use crate::cli::{SelectionOptions, Since, StorageOptions};
@@ -71,13 +71,9 @@ impl Storage {
 
     /// Whether a file is part of it, as [`Source::contains`].
     pub(crate) fn contains(&self, path: &Path) -> bool {
-        let id = |file: fs::Metadata| (file.dev(), file.ino());
         match self {
             Self::Found(source) => source.contains(path),
-            Self::File(file, _) => {
-                let (own, other) = (file.metadata().map(id), fs::metadata(path).map(id));
-                matches!((own, other), (Ok(own), Ok(other)) if own == other)
-            }
+            Self::File(file, _) => is_file_at(file, path),
         }
     }
 

@@ -14,30 +14,26 @@ const NAMED: usize = 20;
 fn show(surveyed: &Surveyed, terminal: Terminal) {
     show_findings(&surveyed.findings, terminal);
     surveyed.notices.iter().for_each(|notice| terminal.message(notice));
-    let other = &surveyed.other_platforms;
-    if !other.is_empty() {
-        let count = quantity(other.len() as u64, "image");
-        let more = if other.len() > NAMED { ", …" } else { "" };
-        let named: Vec<&str> = other.iter().take(NAMED).map(String::as_str).collect();
-        let named = named.join(", ");
-        terminal.message(&format!("left out, for other platforms: {count}: {named}{more}"));
-    }
-    let foreign = surveyed.foreign_images();
-    if !foreign.is_empty() {
-        let count = quantity(foreign.len() as u64, "image");
-        let more = if foreign.len() > NAMED { ", …" } else { "" };
-        let named: Vec<&str> = foreign.iter().take(NAMED).map(String::as_str).collect();
-        let named = named.join(", ");
-        terminal.message(&format!(
-            "layers that are fetched from elsewhere and are not in the storage: {count}: {named}{more}"
-        ));
-    }
+    name_some("left out, for other platforms", &surveyed.other_platforms, terminal);
+    let foreign = "layers that are fetched from elsewhere and are not in the storage";
+    name_some(foreign, &surveyed.foreign_images(), terminal);
     if let Some(why) = &surveyed.database {
         terminal.problem(&format!(
             "this registry seems to keep its tags in a database: {why}; tags may be missing here: \
              give the images with --images-file, as lines of REPOSITORY:TAG@DIGEST"
         ));
     }
+}
+
+/// Says how many images something holds for, and names the first of them.
+fn name_some(what: &str, images: &[String], terminal: Terminal) {
+    if images.is_empty() {
+        return;
+    }
+    let count = quantity(images.len() as u64, "image");
+    let more = if images.len() > NAMED { ", …" } else { "" };
+    let named = images.get(..NAMED).unwrap_or(images).join(", ");
+    terminal.message(&format!("{what}: {count}: {named}{more}"));
 }
 
 fn show_findings(findings: &[Finding], terminal: Terminal) {

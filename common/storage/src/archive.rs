@@ -166,6 +166,14 @@ fn unreadable(name: &str, error: io::Error) -> SourceError {
     }
 }
 
+/// Whether a path leads to this file, under whatever name.
+#[must_use]
+pub fn is_file_at(file: &File, path: &Path) -> bool {
+    let id = |file: std::fs::Metadata| (file.dev(), file.ino());
+    let (own, other) = (file.metadata().map(id), std::fs::metadata(path).map(id));
+    matches!((own, other), (Ok(own), Ok(other)) if own == other)
+}
+
 impl Source for Archive {
     fn inventory(&self, progress: &dyn Progress) -> Result<Inventory, SourceError> {
         progress.begin("scanning", 0, 0);
@@ -205,9 +213,7 @@ impl Source for Archive {
     }
 
     fn contains(&self, file: &Path) -> bool {
-        let id = |file: std::fs::Metadata| (file.dev(), file.ino());
-        let (own, other) = (self.file.metadata().map(id), std::fs::metadata(file).map(id));
-        matches!((own, other), (Ok(own), Ok(other)) if own == other)
+        is_file_at(&self.file, file)
     }
 
     fn manifest(&self, digest: Digest) -> Result<Manifest, Problem> {

@@ -162,9 +162,6 @@ impl InventoryBuilder {
     }
 
     fn holding(&mut self, repository: &Repository) -> &mut Holding {
-        if !self.inventory.repositories.contains_key(repository) {
-            self.inventory.repositories.insert(repository.clone(), Holding::default());
-        }
         self.inventory.repositories.entry(repository.clone()).or_default()
     }
 

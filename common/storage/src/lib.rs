@@ -29,7 +29,7 @@ mod small;
 mod source;
 mod survey;
 
-pub use archive::{Order, open_archive};
+pub use archive::{Order, is_file_at, open_archive};
 pub use bucket::Bucket;
 pub use chosen::Chosen;
 pub use finding::{Finding, broken_images};
