@@ -187,4 +187,6 @@ fn broken_tags(chosen: &Chosen, scan: &Scan) -> Vec<(Repository, Tag)> {
 #[cfg(test)]
 mod large;
 #[cfg(test)]
+mod memory;
+#[cfg(test)]
 mod tests;

@@ -1,34 +1,16 @@
 //! Storages so large that a step which takes the square of their size would not come to an end.
 
-use std::collections::HashMap;
-use std::path::Path;
-
-use tranship_common::bundle::BlobEntry;
 use tranship_common::limits::MAX_NESTING;
 use tranship_common::{PushTime, Silent, kinds};
 
+use super::memory::Memory;
 use super::*;
 use crate::finding::broken_images;
-use crate::inventory::{FoundTag, Holding, Revision};
-use crate::source::BlobReader;
-
-/// A storage in memory with one repository. A registry may be changing it, but does not.
-#[derive(Debug, Default)]
-struct Still {
-    blobs: HashMap<Digest, Vec<u8>>,
-    tags: Vec<FoundTag>,
-    revisions: Vec<Revision>,
-}
+use crate::inventory::{FoundTag, Revision};
 
 const PUSHED: i64 = 1_700_000_000;
 
-impl Still {
-    fn blob(&mut self, bytes: &[u8]) -> Digest {
-        let digest = Digest::of(bytes);
-        self.blobs.insert(digest, bytes.to_vec());
-        digest
-    }
-
+impl Memory {
     fn push(&mut self, text: &str) -> Digest {
         let digest = self.blob(text.as_bytes());
         self.revisions.push(Revision { digest, pushed: PushTime::from_unix(PUSHED) });
@@ -49,48 +31,6 @@ impl Still {
     }
 }
 
-impl Source for Still {
-    fn inventory(&self, _: &dyn Progress) -> Result<Inventory, SourceError> {
-        let holding = Holding { tags: self.tags.clone(), revisions: self.revisions.clone() };
-        let repositories = [("a/b".parse().unwrap(), holding)].into();
-        Ok(Inventory { repositories, ..Default::default() })
-    }
-
-    fn tag(&self, _: &Repository, tag: &Tag) -> Result<Option<FoundTag>, Problem> {
-        let at = self.tags.binary_search_by(|known| known.name.cmp(tag));
-        Ok(at.ok().map(|at| self.tags[at].clone()))
-    }
-
-    fn size(&self, blob: Digest) -> Result<u64, Problem> {
-        self.blobs.get(&blob).map(|bytes| bytes.len() as u64).ok_or(Problem::Missing)
-    }
-
-    fn open(&self, blob: Digest) -> Result<BlobReader<'_>, Problem> {
-        let bytes = self.blobs.get(&blob).ok_or(Problem::Missing)?;
-        Ok(Box::new(bytes.as_slice()))
-    }
-
-    fn location(&self, blob: Digest) -> String {
-        blob.to_string()
-    }
-
-    fn tag_location(&self, repository: &Repository, tag: &Tag) -> String {
-        format!("{repository}:{tag}")
-    }
-
-    fn blobs(&self) -> Result<Vec<BlobEntry>, SourceError> {
-        Ok(Vec::new())
-    }
-
-    fn may_change(&self) -> bool {
-        true
-    }
-
-    fn contains(&self, _: &Path) -> bool {
-        false
-    }
-}
-
 /// An image of layers that have five bytes each; `more` are fields.
 fn image(layers: &[Digest], more: &str) -> String {
     let layer = |digest| format!(r#"{{"digest":"{digest}","size":5}}"#);
@@ -107,7 +47,7 @@ fn index(child: Digest) -> String {
 
 #[test]
 fn many_lost_layers() {
-    let mut storage = Still::default();
+    let mut storage = Memory::default();
     let there = storage.blob(b"layer");
     for number in 0..50_000 {
         let lost = Digest::of(format!("lost {number}").as_bytes());
@@ -123,7 +63,7 @@ fn many_lost_layers() {
 
 #[test]
 fn a_long_chain_of_tagged_indexes() {
-    let mut storage = Still::default();
+    let mut storage = Memory::default();
     let there = storage.blob(b"layer");
     let mut last = storage.push(&image(&[there], ""));
     for number in 0..50_000 {
@@ -138,7 +78,7 @@ fn a_long_chain_of_tagged_indexes() {
 
 #[test]
 fn an_index_that_has_lost_all_its_children() {
-    let mut storage = Still::default();
+    let mut storage = Memory::default();
     let child = |number: usize| {
         let digest = Digest::of(format!("lost {number}").as_bytes());
         format!(r#"{{"digest":"{digest}","platform":{{"os":"linux","architecture":"a{number}"}}}}"#)
@@ -159,7 +99,7 @@ fn an_index_that_has_lost_all_its_children() {
 #[test]
 fn a_long_chain_of_referrers() {
     for lost in [false, true] {
-        let mut storage = Still::default();
+        let mut storage = Memory::default();
         let there = storage.blob(b"layer");
         let tagged = storage.push(&image(&[there], ""));
         storage.point(0, tagged);
